@@ -1,0 +1,70 @@
+#!/bin/sh
+# Builds the guests from src/ into elf/.
+#   build.sh          rebuilds elf/*.elf
+#   build.sh --check  rebuilds elsewhere and compares with the committed files, byte for byte; skips, and says so, when
+#                     the compiler that made them is not here
+# The bytes depend on the compiler and the linker, and on nothing else: no paths, dates or build ids go in.
+set -eu
+cd "$(dirname "$0")"
+
+GCC_VERSION=12.2.0
+LD_VERSION=2.40
+CC=${CC:-gcc}
+
+CFLAGS="-std=gnu11 -O2 -Wall -Wextra -Werror
+  -ffreestanding -fno-pic -fno-pie -fno-ident -fno-stack-protector -fno-asynchronous-unwind-tables
+  -fno-toplevel-reorder -ffunction-sections -fdata-sections -fcf-protection=none
+  -m64 -march=x86-64 -mtune=generic -mno-red-zone -mno-sse -mgeneral-regs-only"
+LDFLAGS="-static -no-pie -nostdlib -Wl,-T,src/lib/tmk.ld
+  -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096"
+
+fail() {
+  echo "build.sh: $1" >&2
+  exit 1
+}
+
+# Compiles src/lib and src/$1 in name order and links them as $2.
+build_guest() {
+  objects=
+  for source in src/lib/*.S src/lib/*.c src/"$1"/*.c; do
+    object="$work/$1-$(echo "$source" | tr '/' '-').o"
+    # shellcheck disable=SC2086 # the flags are words
+    "$CC" $CFLAGS -c "$source" -o "$object"
+    objects="$objects $object"
+  done
+  # shellcheck disable=SC2086
+  "$CC" $CFLAGS $LDFLAGS $objects -o "$2"
+}
+
+check=no
+case "${1:-}" in
+  '') ;;
+  --check) check=yes ;;
+  *) fail "unknown option $1; usage: build.sh [--check]" ;;
+esac
+
+gcc_found=$("$CC" -dumpfullversion 2>/dev/null || echo none)
+ld_found=$(ld --version 2>/dev/null | sed -n '1s/.* \([0-9.]*\)$/\1/p')
+if [ "$gcc_found" != "$GCC_VERSION" ] || [ "$ld_found" != "$LD_VERSION" ]; then
+  here="the committed guests are of gcc $GCC_VERSION and ld $LD_VERSION; here are gcc $gcc_found and ld ${ld_found:-none}"
+  if [ "$check" = yes ]; then
+    echo "build.sh: check skipped: $here"
+    exit 0
+  fi
+  [ "$gcc_found" != none ] || fail "no compiler: $here"
+  echo "build.sh: $here: the bytes will differ" >&2
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+for guest in basics timers; do
+  if [ "$check" = yes ]; then
+    build_guest "$guest" "$work/$guest.elf"
+    cmp "$work/$guest.elf" "elf/$guest.elf" || fail "elf/$guest.elf is not what src/ builds; run build.sh"
+    echo "build.sh: elf/$guest.elf is what src/ builds"
+  else
+    build_guest "$guest" "elf/$guest.elf"
+    chmod 644 "elf/$guest.elf"
+  fi
+done
