@@ -2,7 +2,7 @@
  * `mshv_vtl_run`: the 4 KiB page one VP shares between user mode and the mshv_vtl driver (openvmm `hcl/src/protocol.rs`,
  * OHCL-Linux-Kernel `mshv_vtl`).
  */
-import { bytesAt, defineLayout, structAt, u16At, u32At, u32ArrayAt, u64At, u64ArrayAt, u8At, viewOf } from './layout.js';
+import { bytesAt, defineLayout, structAt, u32At, u32ArrayAt, u64At, u64ArrayAt, u8At, viewOf } from './layout.js';
 import type { View } from './layout.js';
 
 /** What TDG.VP.ENTER returned, in the order the driver stores it. See `tdx.ts` for the meaning of each word. */

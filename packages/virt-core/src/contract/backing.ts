@@ -1,0 +1,128 @@
+import type { Hcl, HclVp, ReadonlyU64, RunStatus, U64 } from '@paravisor/hcl-protocol';
+import type { LocalApic } from '../apic/index.js';
+import type { VmTimeAccess } from '../time/index.js';
+import type { HardwareIsolatedGuestTimer } from './guest-timer.js';
+import type { GuestRegisters, InitialRegisters } from './registers.js';
+
+/** Isolation as the guest and reports name it. */
+export type Isolation = 'tdx' | 'snp' | 'none' | (string & {});
+
+/** One option a user can set: `--set <backing>.<name>=<value>`. */
+export interface BackingOption {
+  readonly name: string;
+  /** Every accepted value; the first is the default. */
+  readonly values: readonly string[];
+  readonly description: string;
+}
+
+/**
+ * A backing is a value: how one isolation technology runs lower VTLs. It has two halves. The paravisor half (this interface) sees the ioctl line and
+ * nothing else; the machine half is opaque to the paravisor, and typed where the two are put together.
+ */
+export interface Backing<Machine = unknown> {
+  readonly name: string;
+  readonly isolation: Isolation;
+  /** What the backing can do; what a partition really uses is `BackingShared.usesHardwareTimer`. */
+  readonly capabilities: { readonly usesHardwareTimer: boolean };
+  /** The values in force of the options the backing was made with. */
+  readonly options: Readonly<Record<string, string>>;
+  /** Called once a partition, before any VP. Throws `StartupError` when the machine cannot carry this backing. */
+  createShared(parameters: BackingParameters): BackingShared;
+  readonly machine: Machine;
+}
+
+/** The door by which backings come in, built-in ones too: name, options, and a function from option values to a backing. */
+export interface BackingFactory<Machine = unknown> {
+  readonly name: string;
+  readonly isolation: Isolation;
+  readonly usesHardwareTimer: boolean;
+  readonly options: readonly BackingOption[];
+  /** Throws `RangeError` for an unknown option or value. */
+  create(options: Readonly<Record<string, string>>): Backing<Machine>;
+}
+
+/** What the partition hands a backing at construction; not kept at run time. */
+export interface BackingParameters {
+  readonly hcl: Hcl;
+  /** OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT, or the partition's own choice of the VmTime timer. */
+  readonly disableLowerVtlTimerVirt: boolean;
+  /** Virtual TSC frequency the paravisor determined, Hz. */
+  readonly tscFrequency: number;
+}
+
+/** The partition-wide part. */
+export interface BackingShared {
+  readonly guestTimer: HardwareIsolatedGuestTimer;
+  /** True when `guestTimer` is hardware virtualized. */
+  readonly usesHardwareTimer: boolean;
+  /** Isolation type in EBX of CPUID 0x4000000C (`HvIsolationType`), and EAX of 0x40000004. */
+  readonly hypervisorCpuid: { readonly isolationType: number; readonly enlightenments: number };
+  /** Called once a VP. */
+  createVp(context: BackingVpContext): BackingVp;
+}
+
+/** What a per-VP backing part works with. */
+export interface BackingVpContext {
+  readonly hcl: HclVp;
+  readonly vmTime: VmTimeAccess;
+  /** The local APIC of each lower VTL: [VTL0, VTL1]. */
+  readonly apics: readonly LocalApic[];
+  /** Backing-neutral handling of what an exit asks for. */
+  readonly handlers: ExitHandlers;
+}
+
+/** Result of an MSR access. */
+export const MsrStatus = { Ok: 0, /** Inject #GP(0). */ GeneralProtection: 1 } as const;
+export type MsrStatus = (typeof MsrStatus)[keyof typeof MsrStatus];
+
+/** Result of emulating an instruction. */
+export const EmulationStatus = {
+  /** Registers, RIP included, are updated. */
+  Done: 0,
+  /** An exception was injected through the backing; RIP is unchanged. */
+  Faulted: 1,
+  /** The VP cannot go on: a fault was recorded with `fatal`. */
+  Fatal: 2,
+} as const;
+export type EmulationStatus = (typeof EmulationStatus)[keyof typeof EmulationStatus];
+
+/** Backing-neutral exit handling, made by virt-core for each VP. Nothing here advances RIP except the emulators. */
+export interface ExitHandlers {
+  /** Guest CPUID: native leaves filtered, hypervisor leaves made up. EAX EBX ECX EDX into `out`. */
+  cpuid(vtl: number, leaf: number, subleaf: number, out: Int32Array): void;
+  readMsr(vtl: number, msr: number, out: U64): MsrStatus;
+  writeMsr(vtl: number, msr: number, value: ReadonlyU64): MsrStatus;
+  /** Port I/O of 1, 2 or 4 bytes. */
+  readPort(port: number, size: number): number;
+  writePort(port: number, size: number, value: number): void;
+  /** The instruction at RIP touched `gpa`, which no lower VTL may access directly: emulate it against APIC and chipset. */
+  emulateMmio(vtl: number, gpa: number): EmulationStatus;
+  /** String or REP port I/O at RIP. */
+  emulateStringIo(vtl: number): EmulationStatus;
+  /** VMCALL or VMMCALL: the hypercall whose control is in RCX (64-bit). Result goes to RAX. */
+  hypercall(vtl: number): void;
+  /** The VTL executed HLT, or read the guest-idle MSR: it is not to run until an interrupt comes. */
+  halt(vtl: number): void;
+  /** Ends the VP: triple fault, unknown exit, or an entry that failed. `reason` is one plain clause. */
+  fatal(vtl: number, reason: string): void;
+}
+
+/** The per-VP part. The VP loop calls these; each backing documents the driver state it touches. */
+export interface BackingVp {
+  readonly registers: (vtl: number) => GuestRegisters;
+  /** Gives a lower VTL its start state. Once per VTL, before the first run. */
+  initialize(vtl: number, registers: InitialRegisters): void;
+
+  /** Called each round before the SynIC scans: turns events cut off by the last exit into pending injections. */
+  deliverPendingEvents(vtl: number): void;
+  /** The local APIC offers its highest deliverable vector; called every round while it stays pending. Acknowledge at the APIC when the guest will take it. */
+  offerInterrupt(vtl: number, vector: number): void;
+  offerNmi(vtl: number): void;
+  /** Queues an exception for the guest's next entry. `errorCode` below 0 means none. */
+  injectException(vtl: number, vector: number, errorCode: number): void;
+
+  /** Everything between the loop and the run ioctl: begin, halted flag, VTL selection, private registers. `halted`: idle instead of running. */
+  beforeRun(vtl: number, halted: boolean): void;
+  /** Everything after the run ioctl: private registers, end, then the exit itself through the handlers. `status` is never Pending. */
+  afterRun(vtl: number, status: RunStatus): void;
+}
