@@ -1,0 +1,4 @@
+/** Bytes to decoded instructions: which instruction it is and where its operands are, not what it does. */
+export { decode } from './decode.js';
+export * from './instruction.js';
+export * from './op.js';
