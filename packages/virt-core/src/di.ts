@@ -1,1 +1,45 @@
-export {};
+/**
+ * Typed tokens, and the module that binds what virt-core brings. Wiring by container is a convenience of the composition root: everything here can
+ * be put together by plain calls as well.
+ *
+ * inversify brings its own `reflect-metadata`; with `toResolvedValue` no decorator and no further import of it is needed.
+ */
+import { ContainerModule } from 'inversify';
+import type { ServiceIdentifier } from 'inversify';
+import type { BackingFactory, BackingParameters, HardwareIsolatedGuestTimer } from './contract/index.js';
+
+/**
+ * Identifies a service of type `T` in a container. A symbol at run time; its type is one of inversify's identifier types that carry `T`, so that
+ * `bind(TOKEN).toConstantValue(v)`, `container.get(TOKEN)` and the tokens of `toResolvedValue` are checked.
+ */
+export type Token<T> = Extract<ServiceIdentifier<T>, abstract new (...args: never[]) => T>;
+
+/** Makes a token; `description` is what the container's error messages show. */
+export function token<T>(description: string): Token<T> {
+  return Symbol(description) as unknown as Token<T>;
+}
+
+/** Makes a partition's guest timer as a backing would with the given parameters. May throw `StartupError`. */
+export type GuestTimerFactory = (parameters: BackingParameters) => HardwareIsolatedGuestTimer;
+
+/** Every backing the container knows: one binding a backing, so resolve it with `getAll` or `isMultiple`. */
+export const BACKING_FACTORIES = token<BackingFactory>('paravisor.BackingFactory');
+/** One binding a backing, under the backing's name: `container.get(HARDWARE_ISOLATED_GUEST_TIMER, { name: 'tdx' })`. */
+export const HARDWARE_ISOLATED_GUEST_TIMER = token<GuestTimerFactory>('paravisor.HardwareIsolatedGuestTimer');
+/** Whether a backing's guest timer can be hardware virtualized; one binding a backing, under the backing's name. */
+export const USES_HARDWARE_TIMER = token<boolean>('paravisor.usesHardwareTimer');
+
+/** What a backing's `di.ts` registers. */
+export interface BackingServices {
+  readonly factory: BackingFactory;
+  readonly createGuestTimer: GuestTimerFactory;
+}
+
+/** The module of one backing, built-in or third-party: load it into the composition root's container. */
+export function backingModule({ factory, createGuestTimer }: BackingServices): ContainerModule {
+  return new ContainerModule(({ bind }) => {
+    bind(BACKING_FACTORIES).toConstantValue(factory);
+    bind(HARDWARE_ISOLATED_GUEST_TIMER).toConstantValue(createGuestTimer).whenNamed(factory.name);
+    bind(USES_HARDWARE_TIMER).toConstantValue(factory.usesHardwareTimer).whenNamed(factory.name);
+  });
+}
