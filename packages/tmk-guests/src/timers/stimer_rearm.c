@@ -5,8 +5,8 @@
 #include "stimer.h"
 
 #define VECTOR 0x54
-#define SOON MILLISECONDS(5)
-#define LATER MILLISECONDS(50)
+#define SOON MILLISECONDS(20)
+#define LATER MILLISECONDS(60)
 
 /* Between the two writes the guest runs on, so that the first due time is really armed. */
 static void let_it_run(void)
@@ -53,18 +53,18 @@ TMK_TEST(timers, stimer_cancel)
     stimer_start(0, SOON);
     let_it_run();
     stimer_set_config(0, 0);
-    expect_quiet(0, 4 * SOON);
+    expect_quiet(0, 2 * SOON);
 
     stimer_set_config(0, ONE_SHOT_DIRECT(VECTOR));
     stimer_start(0, SOON);
     let_it_run();
     stimer_set_count(0, 0);
-    expect_quiet(0, 4 * SOON);
+    expect_quiet(0, 2 * SOON);
 
     uint64_t due = stimer_start(0, SOON);
     expect_firings(1);
     ASSERT_NOT_EARLY(0, due);
-    expect_quiet(1, 4 * SOON);
+    expect_quiet(1, 2 * SOON);
     tmk_log("cancelled twice, then fired once");
 }
 
