@@ -127,7 +127,7 @@ function readImmediate(bytes: Uint8Array, pos: number, kind: number, out: Instru
 function operandSize(flags: number, rex: number, has66: boolean): number {
   if (flags & FormFlag.Byte) return 1;
   if (flags & FormFlag.Force64) return 8;
-  if (rex & REX_W && !(flags & FormFlag.Max32)) return 8;
+  if (rex & REX_W) return flags & FormFlag.Max32 ? 4 : 8;
   if (has66) return 2;
   return flags & FormFlag.Default64 ? 8 : 4;
 }

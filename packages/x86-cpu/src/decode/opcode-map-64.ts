@@ -10,7 +10,7 @@ export const FormFlag = {
   Default64: 1 << 2,
   /** The operand size is 8 whatever the prefixes (near branches, MOV CR). */
   Force64: 1 << 3,
-  /** REX.W does not widen the operand size beyond 4 (port I/O). */
+  /** REX.W means 4 bytes, not 8 (port I/O). */
   Max32: 1 << 4,
   /** The opcode's low four bits are a condition. */
   Condition: 1 << 5,
@@ -138,7 +138,7 @@ const oneByte: readonly OpcodeForm[] = [
   form(0xc3, '', Op.Ret, '', F64),
   form(0xc6, '/0', Op.Mov, 'Eb sIb', B),
   form(0xc7, '/0', Op.Mov, 'Ev Iz'),
-  form(0xc8, '', Op.Enter, 'Iwb', D64),
+  form(0xc8, '', Op.Enter, 'Iwb I2', D64),
   form(0xc9, '', Op.Leave, '', D64),
   form(0xca, '', Op.RetFar, 'Iw'),
   form(0xcb, '', Op.RetFar),
@@ -213,7 +213,7 @@ const twoByte: readonly OpcodeForm[] = [
   form(0x0f01, '=CC 66', Op.Tdcall),
   form(0x0f01, '=D0 NP', Op.Xgetbv),
   form(0x0f01, '=D1 NP', Op.Xsetbv),
-  form(0x0f01, '=D9 NP', Op.Vmmcall),
+  form(0x0f01, '=D9 NP 66', Op.Vmmcall),
   form(0x0f01, '=D9 F2 F3', Op.Vmgexit),
   form(0x0f01, '=F8', Op.Swapgs),
   form(0x0f01, '=F9', Op.Rdtscp),

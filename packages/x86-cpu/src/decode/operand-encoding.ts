@@ -124,6 +124,7 @@ export const OPERAND_ENCODINGS: Readonly<Record<string, OperandEncoding>> = {
   Ib: at(Place.Immediate, Size.Byte, Immediate.Unsigned8),
   sIb: at(Place.Immediate, Size.Operand, Immediate.Signed8),
   Iw: at(Place.Immediate, Size.Word, Immediate.Unsigned16),
+  I2: at(Place.Immediate, Size.Byte),
   Iwb: at(Place.Immediate, Size.Word, Immediate.Unsigned16And8),
   Iz: at(Place.Immediate, Size.Operand, Immediate.Operand32),
   Iv: at(Place.Immediate, Size.Operand, Immediate.Operand64),
