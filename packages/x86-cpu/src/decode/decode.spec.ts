@@ -40,7 +40,9 @@ const MNEMONIC_OF: Readonly<Partial<Record<keyof typeof Op, string>>> = {
 };
 const OP_NAMES = new Map(Object.entries(Op).map(([name, op]) => [op as Op, name as keyof typeof Op]));
 const ICED_ALIASES: Readonly<Record<string, string>> = { Sal: 'shl', Endbr32: 'endbr', Endbr64: 'endbr' };
-const ICED_MNEMONIC = new Map(Object.entries(iced.Mnemonic).flatMap(([name, n]) => (typeof n === 'number' ? [[n, name.toLowerCase()] as const] : [])));
+const ICED_MNEMONIC = new Map(
+  Object.entries(iced.Mnemonic).flatMap(([name, n]) => (typeof n === 'number' ? [[n, ICED_ALIASES[name] ?? name.toLowerCase()] as const] : [])),
+);
 const ICED_REGISTER = new Map(Object.entries(iced.Register).flatMap(([name, n]) => (typeof n === 'number' ? [[n, name.toLowerCase()] as const] : [])));
 
 /** The mnemonic iced gives an instruction like ours. */
