@@ -1,0 +1,43 @@
+import { U64 } from '@paravisor/hcl-protocol';
+import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
+import type { BackingVp } from '../contract/backing.js';
+import type { HardwareIsolatedGuestTimer } from '../contract/guest-timer.js';
+import type { VmTimeAccess } from '../time/index.js';
+
+/** A backing's VP that can fall back on VmTime: it keeps the access it was given in `BackingVpContext`. */
+export interface VmTimeBackingVp extends BackingVp {
+  readonly vmTime: VmTimeAccess;
+}
+
+/**
+ * The guest timer without hardware: a lower VTL's deadline is a VmTime timeout of VTL2, for which the VP loop arms the host's timer (openvmm
+ * `VmTimeGuestTimer`, PR 2483). The timeout is shared with the local APIC's timer, so clearing here forgets that one too; the APIC sets its own again
+ * when it is scanned later in the round.
+ */
+export class VmTimeGuestTimer<Vp extends VmTimeBackingVp = VmTimeBackingVp> implements HardwareIsolatedGuestTimer<Vp> {
+  readonly #timeout = new U64();
+  readonly #ahead = new U64();
+
+  isHardwareVirtualized(): boolean {
+    return false;
+  }
+
+  /** Timeout = VmTime now + (next − now), 0 ahead when `next` is numerically in the past; kept unless an earlier one is set. */
+  updateDeadline(vp: Vp, now: ReadonlyU64, next: ReadonlyU64): void {
+    const timeout = this.#timeout;
+    vp.vmTime.now(timeout);
+    const ahead = this.#ahead.set(next);
+    if (!ahead.isBelow(now)) timeout.add(ahead.sub(now));
+    vp.vmTime.setTimeoutIfBefore(timeout);
+  }
+
+  clearDeadline(vp: Vp): void {
+    vp.vmTime.cancelTimeout();
+  }
+
+  /** Nothing travels with an entry: the host's timer is armed by the loop. */
+  beginLowerVtlRun(): void {}
+
+  /** Nothing comes back with an exit. */
+  endLowerVtlRun(): void {}
+}
