@@ -273,9 +273,8 @@ function* opcodeMap(): Generator<Uint8Array> {
         for (const rex of [[], [0x48], [0x40 | (next() & 15)]]) {
           for (let modReg = 0; modReg < 32; modReg++) {
             const bytes = [...prefix, ...rex, ...escape, opcode, (modReg << 3) | (next() & 7)];
-            if (isPauseWithRexB(bytes)) continue;
             while (bytes.length < 15) bytes.push(next() & 0xff);
-            yield Uint8Array.from(bytes);
+            if (!isPauseWithRexB(bytes)) yield Uint8Array.from(bytes);
           }
         }
       }
