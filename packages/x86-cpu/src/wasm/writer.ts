@@ -1,0 +1,184 @@
+import { Ctl, I32, I64, Type } from './opcodes.js';
+
+/** An index of a local variable in the function being written. */
+export type Local = number;
+
+/**
+ * Grows a run of WebAssembly bytes. Methods return the writer, so that a run of instructions reads from left to right as
+ * the stack machine sees it. It knows nesting depth, because a branch names its target by distance.
+ */
+export class WasmWriter {
+  #bytes = new Uint8Array(256);
+  #length = 0;
+  /** Open `block`, `loop` and `if` constructs. */
+  depth = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** The bytes written so far; valid until the next write. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  #room(count: number): void {
+    if (this.#length + count <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + count));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+  }
+
+  /** Appends plain bytes, such as instructions without immediates. */
+  op(...codes: number[]): this {
+    this.#room(codes.length);
+    for (const code of codes) this.#bytes[this.#length++] = code;
+    return this;
+  }
+
+  append(other: Uint8Array): this {
+    this.#room(other.length);
+    this.#bytes.set(other, this.#length);
+    this.#length += other.length;
+    return this;
+  }
+
+  /** Unsigned LEB128 of a 32-bit value. */
+  u32(value: number): this {
+    this.#room(5);
+    let rest = value >>> 0;
+    while (rest > 0x7f) {
+      this.#bytes[this.#length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.#bytes[this.#length++] = rest;
+    return this;
+  }
+
+  /** Signed LEB128 of an integer that a number holds exactly. */
+  #signed(value: number): this {
+    this.#room(10);
+    let rest = value;
+    for (;;) {
+      const low = ((rest % 128) + 128) % 128;
+      rest = Math.floor(rest / 128);
+      if ((rest === 0 && low < 0x40) || (rest === -1 && low >= 0x40)) {
+        this.#bytes[this.#length++] = low;
+        return this;
+      }
+      this.#bytes[this.#length++] = low | 0x80;
+    }
+  }
+
+  #signedBig(value: bigint): this {
+    this.#room(10);
+    let rest = value;
+    for (;;) {
+      const low = Number(rest & 0x7fn);
+      rest >>= 7n;
+      if ((rest === 0n && low < 0x40) || (rest === -1n && low >= 0x40)) {
+        this.#bytes[this.#length++] = low;
+        return this;
+      }
+      this.#bytes[this.#length++] = low | 0x80;
+    }
+  }
+
+  name(text: string): this {
+    this.u32(text.length);
+    for (let i = 0; i < text.length; i++) this.op(text.charCodeAt(i));
+    return this;
+  }
+
+  i32(value: number): this {
+    return this.op(0x41).#signed(value | 0);
+  }
+
+  /** An i64 constant; a number must be an exact integer. */
+  i64(value: number | bigint): this {
+    this.op(0x42);
+    return typeof value === 'number' ? this.#signed(value) : this.#signedBig(BigInt.asIntN(64, value));
+  }
+
+  get(local: Local): this {
+    return this.op(0x20).u32(local);
+  }
+
+  set(local: Local): this {
+    return this.op(0x21).u32(local);
+  }
+
+  tee(local: Local): this {
+    return this.op(0x22).u32(local);
+  }
+
+  /** A load or store instruction with its static offset; alignment is left unstated. */
+  memory(code: number, offset: number): this {
+    return this.op(code, 0).u32(offset);
+  }
+
+  /** `if` with no result; the condition is on the stack. */
+  if(): this {
+    this.depth++;
+    return this.op(Ctl.if, Type.void);
+  }
+
+  /** `if` with an i64 or i32 result. */
+  ifValue(type: number): this {
+    this.depth++;
+    return this.op(Ctl.if, type);
+  }
+
+  else(): this {
+    return this.op(Ctl.else);
+  }
+
+  block(): this {
+    this.depth++;
+    return this.op(Ctl.block, Type.void);
+  }
+
+  loop(): this {
+    this.depth++;
+    return this.op(Ctl.loop, Type.void);
+  }
+
+  end(): this {
+    this.depth--;
+    return this.op(Ctl.end);
+  }
+
+  br(distance: number): this {
+    return this.op(Ctl.br).u32(distance);
+  }
+
+  brIf(distance: number): this {
+    return this.op(Ctl.brIf).u32(distance);
+  }
+
+  call(functionIndex: number): this {
+    return this.op(Ctl.call).u32(functionIndex);
+  }
+
+  /** Wraps the i64 on the stack to i32. */
+  wrap(): this {
+    return this.op(I32.wrapI64);
+  }
+
+  /** Zero-extends the i32 on the stack. */
+  extend(): this {
+    return this.op(I64.extendI32U);
+  }
+}
+
+/** Appends a section whose contents `fill` writes. */
+export function writeSection(module: WasmWriter, id: number, fill: (contents: WasmWriter) => void): void {
+  const contents = new WasmWriter();
+  fill(contents);
+  module.op(id).u32(contents.length).append(contents.bytes);
+}
+
+/** A module's preamble: magic and version 1. */
+export function startModule(): WasmWriter {
+  return new WasmWriter().op(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+}
