@@ -76,17 +76,18 @@ __attribute__((noreturn)) void tmk_complete(_Bool success);
             PANIC("assertion failed: " #condition); \
     } while (0)
 
-/* Asserts `left operator right` on unsigned values and shows both. */
-#define ASSERT_CMP(left, operator, right)                                                              \
-    do {                                                                                               \
-        uint64_t assert_left = (uint64_t)(left);                                                       \
-        uint64_t assert_right = (uint64_t)(right);                                                     \
-        if (!(assert_left operator assert_right))                                                      \
-            PANIC("assertion failed: %s: 0x%lx, 0x%lx", #left " " #operator " " #right, assert_left, \
-                  assert_right);                                                                       \
-    } while (0)
+/* Assertions on unsigned values; a failure shows both. */
+#define ASSERT_EQ(left, right) ASSERT_COMPARISON(#left " == " #right, left, ==, right)
+#define ASSERT_GE(left, right) ASSERT_COMPARISON(#left " >= " #right, left, >=, right)
+#define ASSERT_LE(left, right) ASSERT_COMPARISON(#left " <= " #right, left, <=, right)
+#define ASSERT_LT(left, right) ASSERT_COMPARISON(#left " < " #right, left, <, right)
 
-#define ASSERT_EQ(left, right) ASSERT_CMP(left, ==, right)
-#define ASSERT_GE(left, right) ASSERT_CMP(left, >=, right)
-#define ASSERT_LE(left, right) ASSERT_CMP(left, <=, right)
-#define ASSERT_LT(left, right) ASSERT_CMP(left, <, right)
+/* The text is made where the operands are still as written. */
+#define ASSERT_COMPARISON(text, left, operator, right)                                                         \
+    do {                                                                                                       \
+        uint64_t assert_left = (uint64_t)(left);                                                               \
+        uint64_t assert_right = (uint64_t)(right);                                                             \
+        if (!(assert_left operator assert_right))                                                              \
+            PANIC("assertion failed: %s: %lu and %lu (0x%lx, 0x%lx)", text, assert_left, assert_right,         \
+                  assert_left, assert_right);                                                                  \
+    } while (0)

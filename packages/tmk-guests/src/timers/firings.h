@@ -30,4 +30,4 @@ void expect_firings(uint32_t count);
 void expect_quiet(uint32_t count, uint64_t duration);
 
 /* Asserts that interrupt n did not come before its due time. */
-#define ASSERT_NOT_EARLY(n, due) ASSERT_GE(firing_time(n), due)
+#define ASSERT_NOT_EARLY(n, due) ASSERT_COMPARISON("interrupt " #n " not before " #due, firing_time(n), >=, due)
