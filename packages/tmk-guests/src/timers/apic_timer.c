@@ -41,6 +41,7 @@ TMK_TEST(timers, apic_oneshot)
     uint64_t start = hv_reference_time();
     apic_write(APIC_TIMER_INITIAL_COUNT, counts);
     ASSERT_EQ(apic_read(APIC_TIMER_INITIAL_COUNT), counts);
+    spin_for(MICROSECONDS(100));
     ASSERT_LT(apic_read(APIC_TIMER_CURRENT_COUNT), counts);
     expect_firings(1);
     ASSERT_NOT_EARLY(0, start + ONE_SHOT_DURATION - ROUNDING);
