@@ -57,6 +57,8 @@ export interface BackingShared {
   readonly usesHardwareTimer: boolean;
   /** Isolation type in EBX of CPUID 0x4000000C (`HvIsolationType`), and EAX of 0x40000004. */
   readonly hypervisorCpuid: { readonly isolationType: number; readonly enlightenments: number };
+  /** Whether an offered interrupt ends a HLT although RFLAGS.IF is clear. openvmm's SNP backing marks the VP running as soon as it offers; TDX does not. */
+  readonly interruptEndsHaltWithoutIf: boolean;
   /** Called once a VP. */
   createVp(context: BackingVpContext): BackingVp;
 }
@@ -115,14 +117,18 @@ export interface BackingVp {
 
   /** Called each round before the SynIC scans: turns events cut off by the last exit into pending injections. */
   deliverPendingEvents(vtl: number): void;
-  /** The local APIC offers its highest deliverable vector; called every round while it stays pending. Acknowledge at the APIC when the guest will take it. */
+  /**
+   * The local APIC offers its highest deliverable vector; called every round while it stays pending. Acknowledge at the APIC when the guest will take it.
+   * The loop has already ended a halt that the interrupt ends (`BackingShared.interruptEndsHaltWithoutIf`).
+   */
   offerInterrupt(vtl: number, vector: number): void;
+  /** An NMI is pending; called once for it. Keep it until the guest can take it. The loop has already ended a halt. */
   offerNmi(vtl: number): void;
   /** Queues an exception for the guest's next entry. `errorCode` below 0 means none. */
   injectException(vtl: number, vector: number, errorCode: number): void;
 
   /** Everything between the loop and the run ioctl: begin, halted flag, VTL selection, private registers. `halted`: idle instead of running. */
   beforeRun(vtl: number, halted: boolean): void;
-  /** Everything after the run ioctl: private registers, end, then the exit itself through the handlers. `status` is never Pending. */
+  /** Everything after the run ioctl: private registers, end, then the exit itself through the handlers. `status` is Finished or Cancelled. */
   afterRun(vtl: number, status: RunStatus): void;
 }
