@@ -1,0 +1,30 @@
+/** A set of the 256 interrupt vectors, as the eight 32-bit banks of IRR, ISR and TMR (SDM volume 3, 11.8.4). */
+export class VectorSet {
+  /** Bank n holds vectors 32n .. 32n + 31. */
+  readonly banks = new Int32Array(8);
+
+  add(vector: number): void {
+    this.banks[vector >>> 5]! |= 1 << (vector & 31);
+  }
+
+  remove(vector: number): void {
+    this.banks[vector >>> 5]! &= ~(1 << (vector & 31));
+  }
+
+  has(vector: number): boolean {
+    return (this.banks[vector >>> 5]! & (1 << (vector & 31))) !== 0;
+  }
+
+  /** The highest vector, −1 when empty. */
+  highest(): number {
+    for (let bank = 7; bank >= 0; bank--) {
+      const bits = this.banks[bank]!;
+      if (bits !== 0) return bank * 32 + 31 - Math.clz32(bits);
+    }
+    return -1;
+  }
+
+  clear(): void {
+    this.banks.fill(0);
+  }
+}
