@@ -1,11 +1,12 @@
-import type { GuestMemoryLine, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
-import type { MsrStatus, TimerObserver } from '../contract/index.js';
-
-/** Where a SynIC's interrupts go: the staged requests of the same VP's and VTL's local APIC (`LocalApic` is one). */
-export interface SynicInterruptSink {
-  /** `autoEoi`: the vector sets no ISR bit when it is taken. */
-  requestSynicInterrupt(vector: number, autoEoi: boolean): void;
-}
+/** The synthetic interrupt controller of one lower VTL of one VP (TLFS "Virtual Interrupt Controller"; openvmm `ProcessorSynic`). */
+import { HvMsr, REGISTER_ENABLE, SINT_COUNT, STIMER_COUNT, U64, hvMessageLayout } from '@paravisor/hcl-protocol';
+import type { GuestMemoryLine, ReadonlyU64 } from '@paravisor/hcl-protocol';
+import { MsrStatus } from '../contract/backing.js';
+import type { TimerObserver } from '../contract/observer.js';
+import { OverlayPage } from './overlay-page.js';
+import { SintState } from './sints.js';
+import type { SynicInterruptSink } from './sints.js';
+import { SyntheticTimer } from './stimer.js';
 
 export interface SynicOptions {
   /** VP index and VTL, as the observer is told. */
@@ -16,30 +17,180 @@ export interface SynicOptions {
   readonly observer: TimerObserver;
 }
 
-export declare class Synic {
-  constructor(options: SynicOptions);
-  /** Whether `msr` is one of the SynIC's: 0x40000080 .. 0x4000009f or 0x400000b0 .. 0x400000b7. */
-  static owns(msr: number): boolean;
-  /** RDMSR of a SynIC register; others read 0. */
-  readMsr(msr: number, out: U64): MsrStatus;
-  /** WRMSR. Timers are only marked: the next `scan` evaluates them. SVERSION is read-only: GeneralProtection. */
-  writeMsr(msr: number, value: ReadonlyU64): MsrStatus;
+/** What became of a message, as TLFS status codes. */
+export const PostStatus = { Posted: 0, /** The SINT is masked or proxied. */ InvalidSynicState: 0x18, /** The slot is not known to be free. */ ObjectInUse: 0x19 } as const;
+export type PostStatus = (typeof PostStatus)[keyof typeof PostStatus];
+
+/** SVERSION. */
+const SYNIC_VERSION = 1;
+const EVENT_FLAG_BYTES_PER_SINT = 256;
+const LAST_SINT = HvMsr.Sint0 + SINT_COUNT - 1;
+const LAST_STIMER = HvMsr.Stimer0Config + 2 * STIMER_COUNT - 1;
+
+export class Synic {
+  readonly sints: SintState;
+  readonly timers: readonly SyntheticTimer[];
+  /** After `scan`: whether some timer has a due time to come back for. */
+  hasNextDue = false;
+  /** After `scan`: bit n is set when SINT n, asked for by `requestSintReadiness`, has a free slot. */
+  readySints = 0;
+  readonly #nextDue = new U64();
+  readonly #eventPage: OverlayPage;
+  readonly #scontrol = new U64();
+  readonly #siefp = new U64();
+  readonly #simp = new U64();
+  readonly #eventByte = new Uint8Array(1);
+
+  constructor(options: SynicOptions) {
+    const { vp, vtl, memory, interrupts, observer } = options;
+    this.sints = new SintState(memory, interrupts);
+    this.#eventPage = new OverlayPage(memory);
+    this.timers = Array.from({ length: STIMER_COUNT }, (_, index) => new SyntheticTimer({ vp, vtl, index, sints: this.sints, observer }));
+    this.reset();
+  }
+
+  /** Whether `msr` is one of the SynIC's: 0x40000080 .. 84, 0x40000090 .. 9f or 0x400000b0 .. b7. */
+  static owns(msr: number): boolean {
+    return (msr >= HvMsr.Scontrol && msr <= HvMsr.Eom) || (msr >= HvMsr.Sint0 && msr <= LAST_SINT) || (msr >= HvMsr.Stimer0Config && msr <= LAST_STIMER);
+  }
+
+  /** After `scan`, while `hasNextDue`: the unsigned minimum over the timers, reference time. It may lie in the past. */
+  get nextDue(): ReadonlyU64 {
+    return this.#nextDue;
+  }
+
+  /** RDMSR of an MSR that `owns` names. */
+  readMsr(msr: number, out: U64): MsrStatus {
+    if (msr >= HvMsr.Stimer0Config) {
+      const timer = this.timers[(msr - HvMsr.Stimer0Config) >>> 1]!;
+      out.set((msr & 1) === 0 ? timer.config : timer.count);
+      return MsrStatus.Ok;
+    }
+    if (msr >= HvMsr.Sint0) {
+      out.set(this.sints.registers[msr - HvMsr.Sint0]!);
+      return MsrStatus.Ok;
+    }
+    switch (msr) {
+      case HvMsr.Scontrol:
+        out.set(this.#scontrol);
+        break;
+      case HvMsr.Sversion:
+        out.setParts(SYNIC_VERSION, 0);
+        break;
+      case HvMsr.Siefp:
+        out.set(this.#siefp);
+        break;
+      case HvMsr.Simp:
+        out.set(this.#simp);
+        break;
+      default:
+        out.setParts(0, 0);
+    }
+    return MsrStatus.Ok;
+  }
+
   /**
-   * Looks at waiting SINTs and at the timers, at reference time `now`; delivers what is due, and leaves the next due time in `nextDue`.
-   * True when a SINT waited for by `requestSintReadiness` became free (`readySints`): post its message and scan again.
+   * WRMSR of an MSR that `owns` names. Timers are only marked: the next `scan` evaluates them. GeneralProtection for SVERSION, and for a message or
+   * event page outside RAM, which leaves the register as it was.
    */
-  scan(now: ReadonlyU64): boolean;
-  /** After `scan`: whether a timer has a due time it can meet. */
-  readonly hasNextDue: boolean;
-  /** After `scan`, while `hasNextDue`: the unsigned minimum over the timers, reference time. May lie in the past. */
-  readonly nextDue: ReadonlyU64;
-  /** After `scan`: bit n is set when SINT n, waited for, has a free slot. */
-  readonly readySints: number;
-  /** Replaces the set of SINTs (bit n: SINT n) whose free slot the next scans are to report. */
-  requestSintReadiness(sints: number): void;
-  /** Puts a 256-byte message into the slot of `sint`. HvStatus: Success, InvalidSynicState, ObjectInUse. */
-  postMessage(sint: number, message: Uint8Array): number;
-  /** Sets event flag `flag` (0 .. 2047) of `sint`. True when it is newly set and its interrupt was requested. */
-  signalEvent(sint: number, flag: number): boolean;
-  reset(): void;
+  writeMsr(msr: number, value: ReadonlyU64): MsrStatus {
+    if (msr >= HvMsr.Stimer0Config) {
+      const timer = this.timers[(msr - HvMsr.Stimer0Config) >>> 1]!;
+      if ((msr & 1) === 0) timer.writeConfig(value);
+      else timer.writeCount(value);
+      return MsrStatus.Ok;
+    }
+    if (msr >= HvMsr.Sint0) {
+      this.sints.registers[msr - HvMsr.Sint0]!.set(value);
+      return MsrStatus.Ok;
+    }
+    switch (msr) {
+      case HvMsr.Scontrol:
+        this.#scontrol.set(value);
+        return MsrStatus.Ok;
+      case HvMsr.Siefp:
+        return this.#place(this.#eventPage, this.#siefp, value);
+      case HvMsr.Simp:
+        return this.#place(this.sints.page, this.#simp, value);
+      case HvMsr.Eom:
+        // Being an exit is its whole effect: the next scan finds the slot free.
+        return MsrStatus.Ok;
+      default:
+        return MsrStatus.GeneralProtection;
+    }
+  }
+
+  /**
+   * Looks at awaited SINTs and at the timers, at reference time `now`: delivers what is due and leaves the next due time in `nextDue`. Called by the VP
+   * loop each round. True when awaited SINTs became free (`readySints`): post their messages and scan again.
+   */
+  scan(now: ReadonlyU64): boolean {
+    const { sints, timers } = this;
+    if (sints.pending !== 0) for (let sint = 0; sint < SINT_COUNT; sint++) if (sints.isPending(sint)) sints.checkReady(sint);
+
+    this.hasNextDue = false;
+    for (let i = 0; i < STIMER_COUNT; i++) {
+      const timer = timers[i]!;
+      if (timer.evaluate(now) && (!this.hasNextDue || timer.due.isBelow(this.#nextDue))) {
+        this.#nextDue.set(timer.due);
+        this.hasNextDue = true;
+      }
+    }
+    this.readySints = sints.ready & sints.pending;
+    sints.pending &= ~this.readySints;
+    return this.readySints !== 0;
+  }
+
+  /** Replaces the set of SINTs (bit n: SINT n) whose free slot the next scans are to report. Until then, timers do not post to them. */
+  requestSintReadiness(sints: number): void {
+    this.sints.pending = sints & 0xffff;
+  }
+
+  /** Puts a 256-byte message into the slot of `sint`, which a scan must have reported free. */
+  postMessage(sint: number, message: Uint8Array): PostStatus {
+    if (message.length !== hvMessageLayout.size) throw new RangeError(`a message is ${hvMessageLayout.size} bytes, not ${message.length}`);
+    const { sints } = this;
+    if (sints.isMasked(sint) || sints.isProxied(sint)) return PostStatus.InvalidSynicState;
+    if (!sints.isReady(sint)) return PostStatus.ObjectInUse;
+    sints.post(sint, message);
+    return PostStatus.Posted;
+  }
+
+  /** Sets event flag `flag` (0 .. 2047) of `sint` and raises its interrupt. False when it was set already, the SINT is masked or proxied, or SCONTROL is off. */
+  signalEvent(sint: number, flag: number): boolean {
+    if ((this.#scontrol.lo & REGISTER_ENABLE) === 0 || this.sints.isMasked(sint) || this.sints.isProxied(sint)) return false;
+    const offset = sint * EVENT_FLAG_BYTES_PER_SINT + (flag >>> 3);
+    const mask = 1 << (flag & 7);
+    this.#eventPage.read(offset, this.#eventByte);
+    if ((this.#eventByte[0]! & mask) !== 0) return false;
+    this.#eventByte[0]! |= mask;
+    this.#eventPage.write(offset, this.#eventByte);
+    this.sints.interrupt(sint);
+    return true;
+  }
+
+  /** A count the driver took from the guest at reference time `at` (openvmm PR 4224): the timer has its due time at once. */
+  writeCountAt(timer: number, count: ReadonlyU64, at: ReadonlyU64): void {
+    this.timers[timer]!.writeCountAt(count, at);
+  }
+
+  /** Power-on state: SCONTROL enabled, SINTs masked, no pages, timers off. */
+  reset(): void {
+    this.sints.reset();
+    this.#eventPage.reset();
+    this.#scontrol.setParts(REGISTER_ENABLE, 0);
+    this.#siefp.setParts(0, 0);
+    this.#simp.setParts(0, 0);
+    for (const timer of this.timers) timer.reset();
+    this.hasNextDue = false;
+    this.readySints = 0;
+  }
+
+  /** SIMP or SIEFP: the page follows the register. */
+  #place(page: OverlayPage, register: U64, value: ReadonlyU64): MsrStatus {
+    if ((value.lo & REGISTER_ENABLE) === 0) page.unmap();
+    else if (!page.map(value)) return MsrStatus.GeneralProtection;
+    register.set(value);
+    return MsrStatus.Ok;
+  }
 }

@@ -1,0 +1,57 @@
+import type { GuestMemoryLine, ReadonlyU64 } from '@paravisor/hcl-protocol';
+
+const PAGE_BYTES = 4096;
+const TWO_32 = 4294967296;
+
+/**
+ * A page that belongs to the SynIC and can be laid over guest memory (TLFS "Overlay Pages", openvmm `OverlayPage`). While it is nowhere, its contents
+ * are kept in private memory; each move copies them along. What the guest had there before is not restored, as in the reference.
+ */
+export class OverlayPage {
+  readonly #memory: GuestMemoryLine;
+  readonly #private = new Uint8Array(PAGE_BYTES);
+  /** Guest physical address, −1 while private. */
+  #gpa = -1;
+
+  constructor(memory: GuestMemoryLine) {
+    this.#memory = memory;
+  }
+
+  /** Lays the page over the guest frame whose number is in bits 63:12 of `register`. False, and nothing moved, when that is not RAM. */
+  map(register: ReadonlyU64): boolean {
+    const gpa = (register.hi >>> 0) * TWO_32 + ((register.lo & ~(PAGE_BYTES - 1)) >>> 0);
+    if (gpa === this.#gpa) return true;
+    if (gpa + PAGE_BYTES > this.#memory.ramBytes) return false;
+    if (this.#gpa >= 0 && !this.#memory.read(this.#gpa, this.#private)) return false;
+    if (!this.#memory.write(gpa, this.#private)) return false;
+    this.#gpa = gpa;
+    return true;
+  }
+
+  /** Takes the contents back into private memory; the guest's copy stays as it is. */
+  unmap(): void {
+    if (this.#gpa >= 0) this.#memory.read(this.#gpa, this.#private);
+    this.#gpa = -1;
+  }
+
+  /** Copies `out.length` bytes from `offset`. */
+  read(offset: number, out: Uint8Array): void {
+    if (this.#gpa >= 0) {
+      this.#memory.read(this.#gpa + offset, out);
+      return;
+    }
+    for (let i = 0; i < out.length; i++) out[i] = this.#private[offset + i]!;
+  }
+
+  /** Copies `data` to `offset`. */
+  write(offset: number, data: Uint8Array): void {
+    if (this.#gpa >= 0) this.#memory.write(this.#gpa + offset, data);
+    else this.#private.set(data, offset);
+  }
+
+  /** Back to a private page of zeros. */
+  reset(): void {
+    this.#gpa = -1;
+    this.#private.fill(0);
+  }
+}

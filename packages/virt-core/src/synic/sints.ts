@@ -1,0 +1,94 @@
+/** The sixteen synthetic interrupt sources and their message slots (TLFS "SynIC Message Pages"; openvmm `SintState`). */
+import { HvMessageFlag, HvMessageType, SINT_COUNT, Sint, U64, hvMessageLayout } from '@paravisor/hcl-protocol';
+import type { GuestMemoryLine } from '@paravisor/hcl-protocol';
+import { OverlayPage } from './overlay-page.js';
+
+/** Where a SynIC's interrupts go: the staged requests of the same VP's and VTL's local APIC (a `LocalApic` is one). */
+export interface SynicInterruptSink {
+  /** `autoEoi`: the vector sets no ISR bit when it is taken. */
+  requestSynicInterrupt(vector: number, autoEoi: boolean): void;
+}
+
+const SLOT_BYTES = hvMessageLayout.size;
+const TYPE_OFFSET = hvMessageLayout.fields.type.offset;
+const FLAGS_OFFSET = hvMessageLayout.fields.flags.offset;
+
+/** SINT registers, the message page, and which slots are awaited or known to be free. Bit n of a mask is SINT n. */
+export class SintState {
+  readonly registers: readonly U64[] = Array.from({ length: SINT_COUNT }, () => new U64());
+  /** The message page. */
+  readonly page: OverlayPage;
+  /** SINTs somebody has a message for, whose free slot is to be reported. */
+  pending = 0;
+  /** SINTs whose slot was seen free, and not used since; remembered also across moves of the message page. */
+  ready = 0;
+  readonly #interrupts: SynicInterruptSink;
+  readonly #type = new Uint8Array(4);
+  readonly #flags = new Uint8Array(1);
+
+  constructor(memory: GuestMemoryLine, interrupts: SynicInterruptSink) {
+    this.page = new OverlayPage(memory);
+    this.#interrupts = interrupts;
+    this.reset();
+  }
+
+  isMasked(sint: number): boolean {
+    return (this.registers[sint]!.lo & Sint.Masked) !== 0;
+  }
+
+  /** The host serves this SINT, not the paravisor. */
+  isProxied(sint: number): boolean {
+    return (this.registers[sint]!.lo & Sint.Proxy) !== 0;
+  }
+
+  isPending(sint: number): boolean {
+    return (this.pending & (1 << sint)) !== 0;
+  }
+
+  isReady(sint: number): boolean {
+    return (this.ready & (1 << sint)) !== 0;
+  }
+
+  /** Whether the slot of `sint` can take a message. A full slot gets the message-pending flag, which makes the guest write EOM. */
+  checkReady(sint: number): boolean {
+    if (this.isReady(sint)) return true;
+    const slot = sint * SLOT_BYTES;
+    const type = this.#type;
+    this.page.read(slot + TYPE_OFFSET, type);
+    if ((type[0]! | type[1]! | type[2]! | type[3]!) !== HvMessageType.None) {
+      this.page.read(slot + FLAGS_OFFSET, this.#flags);
+      if ((this.#flags[0]! & HvMessageFlag.Pending) === 0) {
+        this.#flags[0]! |= HvMessageFlag.Pending;
+        this.page.write(slot + FLAGS_OFFSET, this.#flags);
+      }
+      return false;
+    }
+    this.ready |= 1 << sint;
+    return true;
+  }
+
+  /** Fills the slot, which the caller knows to be free, with a whole message, and raises the interrupt. */
+  post(sint: number, message: Uint8Array): void {
+    this.page.write(sint * SLOT_BYTES, message);
+    this.ready &= ~(1 << sint);
+    this.interrupt(sint);
+  }
+
+  /** Requests the SINT's vector; a polling SINT has none. */
+  interrupt(sint: number): void {
+    const register = this.registers[sint]!.lo;
+    if ((register & Sint.Polling) === 0) this.#interrupts.requestSynicInterrupt(register & Sint.VectorMask, (register & Sint.AutoEoi) !== 0);
+  }
+
+  /** Requests a vector that is no SINT's: a direct-mode timer. */
+  directInterrupt(vector: number): void {
+    this.#interrupts.requestSynicInterrupt(vector, false);
+  }
+
+  reset(): void {
+    for (const register of this.registers) register.setParts(Sint.Masked, 0);
+    this.page.reset();
+    this.pending = 0;
+    this.ready = 0;
+  }
+}
