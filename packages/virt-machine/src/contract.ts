@@ -2,10 +2,11 @@
  * The door between the machine and a backing's machine half. The machine brings clocks, memory, the host and the common part of the mshv_vtl
  * driver; a machine half brings the isolation hardware and the driver's path for it.
  */
-import type { ReadonlyU64, TdcallArgument } from '@paravisor/hcl-protocol';
+import type { ExitReasonName, ReadonlyU64, TdcallArgument } from '@paravisor/hcl-protocol';
 import type { MachineMemory, Processor } from '@paravisor/x86-cpu';
 import type { CostModel } from './cost.js';
 import type { HostVp } from './host.js';
+import type { KernelTimers } from './kernel-timers.js';
 import type { Ledger } from './ledger.js';
 import type { VpClock } from './clock.js';
 
@@ -42,6 +43,8 @@ export interface VpMachine {
   readonly index: number;
   readonly clock: VpClock;
   readonly host: HostVp;
+  /** Timers of the VTL2 kernel on this CPU; they share one clock event device. */
+  readonly timers: KernelTimers;
   readonly costs: CostModel;
   readonly ledger: Ledger;
   readonly observer: MachineObserver;
@@ -55,7 +58,8 @@ export interface VpMachine {
   readonly vmsaPages: readonly Uint8Array[];
   /**
    * Runs a processor until something of `GuestStop`, charging instructions and their costs to the clock, and letting events come due at their
-   * exact ticks. `deadlineTicks` is an absolute tick of this VP's clock, or Infinity.
+   * exact ticks. `deadlineTicks` is an absolute tick of this VP's clock, or Infinity. A stop at a tick lands on the first instruction boundary at
+   * which the clock stands at or past it; what is due already stops the run before any instruction, a pending VTL2 interrupt before the deadline.
    */
   runGuest(processor: Processor, deadlineTicks: number): GuestStop;
 }
@@ -63,6 +67,8 @@ export interface VpMachine {
 /** The machine half of a backing: made by the backing's value, used once a partition. */
 export interface MachineBacking {
   readonly processorVendor: 'intel' | 'amd';
+  /** Paravisor and user exit reasons that reports list even at zero. */
+  readonly exitReasons?: readonly ExitReasonName[];
   create(context: MachineContext): IsolationMachine;
 }
 
@@ -72,10 +78,16 @@ export interface MachineContext {
   readonly costs: CostModel;
   readonly tscHz: number;
   readonly vpCount: number;
+  /** Number of the permission table of `memory` that guards a lower VTL's accesses. */
+  permissionTableOf(vtl: number): number;
 }
 
 /** The isolation hardware and driver path of one partition. */
 export interface IsolationMachine {
+  /**
+   * The hypervisor exit (number of `ExitReason`) as which VTL2's own calls to the host count: hypercalls, synthetic MSRs. `other` when left out.
+   */
+  readonly hostCallReason?: number;
   /** CHECK_EXTENSION for capabilities that depend on the isolation: value or negative errno; undefined leaves it to the common driver. */
   checkExtension(capability: number): number | undefined;
   /** VTL2's CPUID where it differs from the bare processor (for example leaf 0x15 under TDX). True when handled. */
@@ -90,17 +102,17 @@ export interface IsolationVp {
    * costs. Called after the `cancel` check.
    */
   enter(): PathOutcome;
-  /** Before the VP idles with the HALTED flag: for example start the kernel's halt timer. */
+  /** Before the VP idles with the HALTED flag: for example start the kernel's halt timer. Its expiry, as any VTL2 interrupt, ends the idle. */
   beforeIdle(): void;
-  /** After it woke. Exit: a faked exit is in the run page, return it to user mode. Again: go round. */
+  /** After it woke and the kernel took the interrupt. Exit: a faked exit is in the run page, return it to user mode. Again: go round. */
   afterIdle(): PathOutcome;
   /** The reason (number of `ExitReason`) under which the exit now in the run page or VMSA counts as a user exit. */
   userExitReason(): number;
   /** SNP: a host intercept message was copied into the run page with the last exit. */
   readonly interceptMessagePresent: boolean;
-  /** TDCALL ioctl: 0 or an errno. Charges its cost. */
+  /** TDCALL ioctl: 0 or an errno. Charges the TDCALL (`tdcall`); the driver charges the ioctl's way into the kernel and back. */
   tdcall(argument: TdcallArgument): number;
-  /** 0 or an errno. */
+  /** 0 or an errno; charges `pvalidate`, or `rmpadjust`. */
   pvalidate(gpa: number, validate: boolean): number;
   rmpadjust(gpa: number, vmpl: number, permissions: number): number;
   /** The VMSA page of a lower VTL, or null where the backing has none. */

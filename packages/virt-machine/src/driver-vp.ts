@@ -1,0 +1,270 @@
+/** The mshv_vtl driver for one VP: the common part of the RETURN_TO_LOWER_VTL loop, and the other ioctls of the line. */
+import {
+  Errno,
+  ExitDestination,
+  ExitReason,
+  HvRegister,
+  HvStatus,
+  OffloadFlag,
+  RunFlag,
+  RunStatus,
+  u64ToNumber,
+  viewRunPage,
+} from '@paravisor/hcl-protocol';
+import type { HclVp, ReadonlyU64, RunPage, TdcallArgument, U64 } from '@paravisor/hcl-protocol';
+import { PathOutcome } from './contract.js';
+import type { IsolationVp, VpMachine } from './contract.js';
+import { Vtl2Interrupt } from './host.js';
+import type { KernelTimer } from './kernel-timers.js';
+import type { OsTime } from './os-time.js';
+import type { Schedule } from './schedule.js';
+import { isHostMsr } from './vtl2-processor.js';
+import type { Vtl2Processor } from './vtl2-processor.js';
+
+/** Where the VP's thread stands between two calls of `run`. */
+const Stand = {
+  /** In user mode. */
+  User: 0,
+  /** In the driver's loop, before its checks. */
+  Loop: 1,
+  /** A lower VTL was entered and has not come back. */
+  Entered: 2,
+  /** VTL2 is idle. */
+  Idle: 3,
+  /** An exit is ready for user mode, but another VP is behind this one's clock. */
+  Exited: 4,
+} as const;
+type Stand = (typeof Stand)[keyof typeof Stand];
+
+/** What a driver instance for one VP is made of. */
+export interface DriverVpParts {
+  readonly vp: VpMachine;
+  readonly isolation: IsolationVp;
+  readonly schedule: Schedule;
+  readonly osTime: OsTime;
+  readonly processor: Vtl2Processor;
+  /** VTL2's CPUID where the isolation changes it; true when handled. */
+  readonly isolationCpuid: (leaf: number, subleaf: number, out: Int32Array) => boolean;
+  /** `ExitReason` of VTL2's calls to the host. */
+  readonly hostCallReason: number;
+  /** The lower VTL that ran last. */
+  readonly lastVtl: () => number;
+}
+
+export class DriverVp implements HclVp {
+  readonly index: number;
+  readonly runPage: Uint8Array;
+  readonly apicPage: Uint8Array;
+  readonly runErrno = Errno.EIO;
+  readonly #parts: DriverVpParts;
+  readonly #page: RunPage;
+  readonly #isolation: IsolationVp;
+  readonly #pollTimer: KernelTimer;
+  #stand: Stand = Stand.User;
+
+  constructor(parts: DriverVpParts) {
+    this.#parts = parts;
+    this.#isolation = parts.isolation;
+    this.index = parts.vp.index;
+    this.runPage = parts.vp.runPage;
+    this.apicPage = parts.vp.apicPage;
+    this.#page = viewRunPage(this.runPage);
+    this.#pollTimer = parts.vp.timers.create(() => {
+      this.#page.cancel = 1;
+    });
+  }
+
+  vmsa(vtl: number): Uint8Array | null {
+    return this.#isolation.vmsa(vtl);
+  }
+
+  get interceptMessagePresent(): boolean {
+    return this.#isolation.interceptMessagePresent;
+  }
+
+  /** The loop of facts of mshv_vtl's `mshv_vtl_ioctl_return_to_lower_vtl`: look at `cancel` and the proxy scan, then idle or enter, until an exit is for user mode. */
+  run(): RunStatus {
+    const { schedule, vp } = this.#parts;
+    if (schedule.stopped) return RunStatus.Pending;
+    if (this.#stand === Stand.Exited) return this.#finish();
+    if (this.#stand === Stand.User) {
+      vp.clock.charge(vp.costs.ticks.userToKernel);
+      this.#stand = Stand.Loop;
+    }
+    for (;;) {
+      if (this.#stand === Stand.Loop) {
+        this.#takeInterrupts();
+        if (schedule.stopped) return RunStatus.Pending;
+        if (this.#isCancelled()) return this.#cancelled();
+        if (this.#page.flags & RunFlag.Halted) this.#startIdle();
+        else this.#stand = Stand.Entered;
+      }
+      const outcome = this.#stand === Stand.Idle ? this.#idle() : this.#isolation.enter();
+      if (outcome === PathOutcome.Pending) return RunStatus.Pending;
+      this.#stand = Stand.Loop;
+      this.#takeInterrupts();
+      if (outcome === PathOutcome.Exit) return this.#finish();
+    }
+  }
+
+  /** `cancel`, or a scan of the proxied interrupts that user mode has to make itself because it offloads none. */
+  #isCancelled(): boolean {
+    const page = this.#page;
+    return page.cancel !== 0 || (page.scanProxyIrr !== 0 && (page.offloadFlags & OffloadFlag.IntrInject) === 0);
+  }
+
+  #startIdle(): void {
+    const { schedule, vp } = this.#parts;
+    this.#isolation.beforeIdle();
+    schedule.happenDue();
+    // Arming the halt timer takes time: what came meanwhile is seen before the CPU halts.
+    if (!vp.host.vtl2InterruptPending) vp.host.halt();
+    this.#stand = Stand.Idle;
+  }
+
+  #idle(): PathOutcome {
+    const { schedule, vp } = this.#parts;
+    while (!vp.host.vtl2InterruptPending) if (!schedule.skipIdle()) return PathOutcome.Pending;
+    vp.host.resume();
+    this.#takeInterrupts();
+    return this.#isolation.afterIdle();
+  }
+
+  #finish(): RunStatus {
+    const { schedule, vp } = this.#parts;
+    if (schedule.isAhead()) {
+      this.#stand = Stand.Exited;
+      return RunStatus.Pending;
+    }
+    this.#returnToUser(this.#isolation.userExitReason(), vp.costs.ticks.vmmEmulation);
+    return RunStatus.Finished;
+  }
+
+  #cancelled(): RunStatus {
+    this.#returnToUser(ExitReason.cancelled, 0);
+    return RunStatus.Cancelled;
+  }
+
+  #returnToUser(reason: number, work: number): void {
+    const { vp, lastVtl } = this.#parts;
+    vp.ledger.count(vp.index, lastVtl(), ExitDestination.User, reason, vp.clock.now);
+    this.#stand = Stand.User;
+    this.#pass(vp.costs.ticks.kernelToUser + work);
+  }
+
+  /** Lets VTL2 spend `ticks`; its kernel takes the interrupts that come meanwhile. */
+  #pass(ticks: number): void {
+    const { clock } = this.#parts.vp;
+    clock.charge(ticks);
+    if (this.#parts.schedule.events.nextTime <= clock.now) this.#takeInterrupts();
+  }
+
+  /** The VTL2 kernel takes every interrupt that is pending or due now. */
+  #takeInterrupts(): void {
+    const { schedule, vp } = this.#parts;
+    for (;;) {
+      schedule.happenDue();
+      if (!vp.host.vtl2InterruptPending) return;
+      const taken = vp.host.takeInterrupts();
+      vp.clock.charge(vp.costs.ticks.kernelInterrupt);
+      if (taken & Vtl2Interrupt.ClockEvent) vp.timers.interrupt();
+    }
+  }
+
+  tdcall(argument: TdcallArgument): number {
+    this.#enterIoctl();
+    const errno = this.#isolation.tdcall(argument);
+    this.#leaveIoctl();
+    return errno;
+  }
+
+  pvalidate(gpa: number, validate: boolean): number {
+    this.#enterIoctl();
+    const errno = this.#isolation.pvalidate(gpa, validate);
+    this.#leaveIoctl();
+    return errno;
+  }
+
+  rmpadjust(gpa: number, vmpl: number, permissions: number): number {
+    this.#enterIoctl();
+    const errno = this.#isolation.rmpadjust(gpa, vmpl, permissions);
+    this.#leaveIoctl();
+    return errno;
+  }
+
+  /** A hypercall to the host: VTL2's own VP index and reference counter can be read. */
+  getVpRegister(name: number, value: U64): number {
+    const { vp, processor } = this.#parts;
+    this.#enterIoctl();
+    this.#callHost();
+    let status: number = HvStatus.Success;
+    if (name === HvRegister.VpIndex) value.setNumber(this.index);
+    else if (name === HvRegister.TimeRefCount) processor.referenceTime(vp.clock.now, value);
+    else status = HvStatus.InvalidParameter;
+    this.#leaveIoctl();
+    return status;
+  }
+
+  /** A hypercall to the host, which lets VTL2 write none of its registers. */
+  setVpRegister(_name: number, _value: ReadonlyU64): number {
+    this.#enterIoctl();
+    this.#callHost();
+    this.#leaveIoctl();
+    return HvStatus.InvalidParameter;
+  }
+
+  rdtsc(out: U64): void {
+    const { vp } = this.#parts;
+    out.setNumber(vp.clock.now);
+    this.#pass(vp.costs.ticks.vtl2Rdtsc);
+  }
+
+  osTimeNs(out: U64): void {
+    const { vp, osTime } = this.#parts;
+    out.setNumber(osTime.nsOf(vp.clock.now));
+    this.#pass(vp.costs.ticks.vtl2Rdtsc);
+  }
+
+  cpuid(leaf: number, subleaf: number, out: Int32Array): void {
+    if (!this.#parts.isolationCpuid(leaf, subleaf, out)) this.#parts.processor.cpuid(leaf, subleaf, out);
+  }
+
+  /** Through the kernel, as user mode cannot execute RDMSR. */
+  rdmsr(index: number, out: U64): boolean {
+    const { vp, processor } = this.#parts;
+    this.#enterIoctl();
+    if (isHostMsr(index)) this.#callHost();
+    const read = processor.readMsr(index, this.index, vp.clock.now, out);
+    this.#leaveIoctl();
+    return read;
+  }
+
+  /** One system call and what `KernelTimer.start` costs; nothing for the time it has. Times past 2^53 ns are never. */
+  armTimer(osNs: ReadonlyU64): void {
+    const expiry = this.#parts.osTime.ticksAt(u64ToNumber(osNs));
+    if (expiry === this.#pollTimer.expiry) return;
+    this.#enterIoctl();
+    this.#pollTimer.start(expiry);
+    this.#leaveIoctl();
+  }
+
+  cancelTimer(): void {
+    if (!this.#pollTimer.started) return;
+    this.#enterIoctl();
+    this.#pollTimer.cancel();
+    this.#leaveIoctl();
+  }
+
+  #callHost(): void {
+    this.#parts.vp.host.call(this.#parts.hostCallReason);
+  }
+
+  #enterIoctl(): void {
+    const { vp } = this.#parts;
+    vp.clock.charge(vp.costs.ticks.userToKernel);
+  }
+
+  #leaveIoctl(): void {
+    this.#pass(this.#parts.vp.costs.ticks.kernelToUser);
+  }
+}

@@ -1,0 +1,39 @@
+/** The partition's mshv_vtl instance. */
+import { Errno, HvStatus } from '@paravisor/hcl-protocol';
+import type { GuestMemoryLine, Hcl, HclVp, ReadonlyU64 } from '@paravisor/hcl-protocol';
+import type { IsolationMachine } from './contract.js';
+
+/** What the driver is made of. */
+export interface DriverParts {
+  readonly isolation: IsolationMachine;
+  readonly vps: readonly HclVp[];
+  readonly memory: GuestMemoryLine;
+  /** VTL2 calls the host from the VP that runs now. */
+  readonly callHost: () => void;
+}
+
+export class Driver implements Hcl {
+  readonly vps: readonly HclVp[];
+  readonly memory: GuestMemoryLine;
+  readonly #parts: DriverParts;
+
+  constructor(parts: DriverParts) {
+    this.#parts = parts;
+    this.vps = parts.vps;
+    this.memory = parts.memory;
+  }
+
+  /**
+   * What the isolation does not answer, the common driver does not have: a VP of an isolated partition has no register page and no VTL return actions,
+   * and its DR6 is switched with its context.
+   */
+  checkExtension(capability: number): number {
+    return this.#parts.isolation.checkExtension(capability) ?? -Errno.EOPNOTSUPP;
+  }
+
+  /** The host of this model knows no hypercall of VTL2's. */
+  hvcall(_control: ReadonlyU64, _input: Uint8Array, _output: Uint8Array): number {
+    this.#parts.callHost();
+    return HvStatus.InvalidHypercallCode;
+  }
+}

@@ -1,0 +1,133 @@
+/** Whose turn it is: the runnable VP with the smallest clock, events in their order between the VPs' runs. */
+import type { VpClock } from './clock.js';
+import { EventKind, MachineEvent } from './events.js';
+import type { EventQueue } from './events.js';
+import type { HostVp } from './host.js';
+
+/** What the schedule knows of a VP. */
+export interface ScheduledVp {
+  readonly clock: VpClock;
+  readonly host: HostVp;
+}
+
+/** What the schedule is made of. */
+export interface ScheduleParts {
+  readonly vps: readonly ScheduledVp[];
+  readonly events: EventQueue;
+  /** How many ticks a running VP may be ahead of the next. */
+  readonly quantumTicks: number;
+  /** Permutes the order of VPs whose clocks are equal. */
+  readonly seed: number;
+}
+
+/**
+ * Virtual time of the whole machine. A VP whose VTL2 has halted and has no interrupt pending is idle: it is not runnable, and its clock is skipped
+ * ahead to what wakes it. An event happens when no runnable VP is behind it.
+ */
+export class Schedule {
+  readonly events: EventQueue;
+  readonly #vps: readonly ScheduledVp[];
+  readonly #quantum: number;
+  /** VP indices in the order in which equal clocks are served. */
+  readonly #order: readonly number[];
+  /** The VP whose turn it is. */
+  current = 0;
+  /** The smallest clock among the runnable others; Infinity when there is none. */
+  earliestOther = Infinity;
+  /** The machine runs no further. */
+  stopped = false;
+
+  constructor(parts: ScheduleParts) {
+    this.events = parts.events;
+    this.#vps = parts.vps;
+    this.#quantum = parts.quantumTicks;
+    this.#order = permutation(parts.vps.length, parts.seed);
+  }
+
+  /** The last tick at which the current VP may still run on. */
+  get limit(): number {
+    return this.earliestOther + this.#quantum;
+  }
+
+  /**
+   * The VP that is to run next, after letting happen what comes before; −1 when the machine is stopped, or when every VP is idle and nothing will ever
+   * happen.
+   */
+  nextVp(): number {
+    for (;;) {
+      if (this.stopped) return -1;
+      const first = this.#earliest(-1);
+      const until = first < 0 ? this.events.nextTime : this.#vps[first]!.clock.now;
+      if (first < 0) for (const { clock } of this.#vps) if (until !== Infinity) clock.skipTo(until);
+      if (this.events.happenNext(until)) continue;
+      if (first < 0) return -1;
+      this.current = first;
+      this.#lookAtOthers();
+      return first;
+    }
+  }
+
+  /** Lets happen what is due at the clock of the current VP, as far as no other VP is behind it. */
+  happenDue(): void {
+    const { now } = this.#vps[this.current]!.clock;
+    if (this.events.nextTime > now) return;
+    while (!this.stopped && this.events.happenNext(Math.min(this.#vps[this.current]!.clock.now, this.earliestOther))) this.#lookAtOthers();
+  }
+
+  /**
+   * The current VP is idle: skips its time to the next event and lets that happen. False when others are to run first, the machine is stopped, or
+   * nothing will ever happen.
+   */
+  skipIdle(): boolean {
+    const time = this.events.nextTime;
+    if (this.stopped || time === Infinity || this.earliestOther !== Infinity) return false;
+    this.#vps[this.current]!.clock.skipTo(time);
+    this.events.happenNext(time);
+    this.#lookAtOthers();
+    return true;
+  }
+
+  /** Whether a runnable VP is behind the current one. */
+  isAhead(): boolean {
+    return this.#vps[this.current]!.clock.now > this.earliestOther;
+  }
+
+  /** Calls `happen` at the first point of the machine's run at or past the absolute tick `time`. */
+  at(time: number, happen: (time: number) => void): MachineEvent {
+    const event = new MachineEvent(EventKind.Partition, 0, happen);
+    this.events.schedule(event, time);
+    return event;
+  }
+
+  #lookAtOthers(): void {
+    if (this.#vps.length === 1) return;
+    const other = this.#earliest(this.current);
+    this.earliestOther = other < 0 ? Infinity : this.#vps[other]!.clock.now;
+  }
+
+  /** The runnable VP with the smallest clock, leaving `except` out; −1 for none. */
+  #earliest(except: number): number {
+    let earliest = -1;
+    for (const index of this.#order) {
+      const { host, clock } = this.#vps[index]!;
+      if (index === except || (host.halted && !host.vtl2InterruptPending)) continue;
+      if (earliest < 0 || clock.now < this.#vps[earliest]!.clock.now) earliest = index;
+    }
+    return earliest;
+  }
+}
+
+/** The numbers below `count`, shuffled by `seed`; seed 0 leaves them in order. xorshift32 (Marsaglia) drives a Fisher–Yates shuffle. */
+function permutation(count: number, seed: number): readonly number[] {
+  const order = Array.from({ length: count }, (_, index) => index);
+  let state = seed | 0;
+  if (state === 0) return order;
+  for (let last = count - 1; last > 0; last--) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    const other = (state >>> 0) % (last + 1);
+    [order[last], order[other]] = [order[other]!, order[last]!];
+  }
+  return order;
+}
