@@ -214,7 +214,7 @@ function isOurs(theirs: iced.Instruction): boolean {
   for (let i = 0; i < theirs.opCount; i++) {
     if (theirs.opKind(i) !== iced.OpKind.Register) continue;
     const register = ICED_REGISTER.get(theirs.opRegister(i))!;
-    if (/^cr/.test(register) && !['cr0', 'cr2', 'cr3', 'cr4', 'cr8'].includes(register)) return false;
+    if (register.startsWith('cr') && !['cr0', 'cr2', 'cr3', 'cr4', 'cr8'].includes(register)) return false;
   }
   return true;
 }
