@@ -1,0 +1,94 @@
+import { HvMsr, U64 } from '@paravisor/hcl-protocol';
+import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
+import { LocalApic } from '../apic/index.js';
+import { MsrStatus } from '../contract/index.js';
+import { Synic } from '../synic/index.js';
+import type { ReferenceClock } from '../time/index.js';
+import type { ArchitecturalMsrs } from './architectural.js';
+import type { HypervisorRegisters } from './hypervisor-registers.js';
+
+/** Whom a VTL's MSR accesses concern. */
+export interface GuestMsrsOptions {
+  readonly vpIndex: number;
+  readonly apic: LocalApic;
+  readonly synic: Synic;
+  readonly clock: ReferenceClock;
+  /** Virtual TSC frequency, Hz. */
+  readonly tscFrequency: number;
+  readonly shared: HypervisorRegisters;
+  readonly architectural: ArchitecturalMsrs;
+  /** The guest read the guest-idle MSR. */
+  readonly idle: () => void;
+}
+
+/**
+ * RDMSR and WRMSR of one VTL of one VP, as far as they exit: the local APIC's and the SynIC's registers go there, the rest of TLFS's synthetic MSRs
+ * is here. Read-only registers answer a write with #GP; MSRs nobody knows read 0 and ignore writes.
+ */
+export class GuestMsrs {
+  readonly #options: GuestMsrsOptions;
+  readonly #vpAssistPage = new U64();
+
+  constructor(options: GuestMsrsOptions) {
+    this.#options = options;
+  }
+
+  read(msr: number, out: U64): MsrStatus {
+    const { apic, synic, shared } = this.#options;
+    if (LocalApic.owns(msr)) return apic.readMsr(msr, out);
+    if (Synic.owns(msr)) return synic.readMsr(msr, out);
+    switch (msr) {
+      case HvMsr.GuestOsId:
+        out.set(shared.guestOsId);
+        break;
+      case HvMsr.Hypercall:
+        out.set(shared.hypercall);
+        break;
+      case HvMsr.VpIndex:
+        out.setParts(this.#options.vpIndex, 0);
+        break;
+      case HvMsr.TimeRefCount:
+        this.#options.clock.now(out);
+        break;
+      case HvMsr.ReferenceTsc:
+        out.set(shared.referenceTsc);
+        break;
+      case HvMsr.TscFrequency:
+        out.setNumber(this.#options.tscFrequency);
+        break;
+      case HvMsr.VpAssistPage:
+        out.set(this.#vpAssistPage);
+        break;
+      case HvMsr.GuestIdle:
+        out.setParts(0, 0);
+        this.#options.idle();
+        break;
+      default:
+        return this.#options.architectural.read(msr, out);
+    }
+    return MsrStatus.Ok;
+  }
+
+  write(msr: number, value: ReadonlyU64): MsrStatus {
+    const { apic, synic, shared } = this.#options;
+    if (LocalApic.owns(msr)) return apic.writeMsr(msr, value);
+    if (Synic.owns(msr)) return synic.writeMsr(msr, value);
+    switch (msr) {
+      case HvMsr.GuestOsId:
+        return shared.writeGuestOsId(value);
+      case HvMsr.Hypercall:
+        return shared.writeHypercall(value);
+      case HvMsr.ReferenceTsc:
+        return shared.writeReferenceTsc(value);
+      case HvMsr.VpAssistPage:
+        this.#vpAssistPage.set(value);
+        return MsrStatus.Ok;
+      case HvMsr.VpIndex:
+      case HvMsr.TimeRefCount:
+      case HvMsr.TscFrequency:
+        return MsrStatus.GeneralProtection;
+      default:
+        return this.#options.architectural.write(msr, value);
+    }
+  }
+}

@@ -1,0 +1,8 @@
+/** MSR accesses of a guest that exit: who answers, and the registers nobody else owns. SynIC and local APIC keep their own. */
+export { ArchitecturalMsr, ArchitecturalMsrs } from './architectural.js';
+export { GuestMsrs } from './guest-msrs.js';
+export type { GuestMsrsOptions } from './guest-msrs.js';
+export { HypervisorRegisters } from './hypervisor-registers.js';
+export type { HypervisorRegistersOptions } from './hypervisor-registers.js';
+export { hypercallPage, referenceTscPage } from './overlay-pages.js';
+export type { ProcessorVendor } from './overlay-pages.js';

@@ -1,0 +1,34 @@
+import type { LocalApic } from '../apic/index.js';
+import type { GuestMsrs } from '../msr/index.js';
+import type { Synic } from '../synic/index.js';
+import type { MessageQueues } from './message-queues.js';
+
+/** What a lower VTL of a VP is doing when it is not executing. */
+export const Activity = {
+  Running: 0,
+  /** After HLT: ends with an interrupt it can take, or an NMI. */
+  Halted: 1,
+  /** After a read of the guest-idle MSR: ends with any interrupt, RFLAGS.IF or not (TLFS "Guest Idle"). */
+  Idle: 2,
+  /** An application processor before its start-up IPI. */
+  WaitForSipi: 3,
+} as const;
+export type Activity = (typeof Activity)[keyof typeof Activity];
+
+/** One lower VTL of one VP, as the loop keeps it: plain state and the devices that belong to it. */
+export interface LowerVtl {
+  readonly vtl: number;
+  readonly apic: LocalApic;
+  readonly synic: Synic;
+  readonly messages: MessageQueues;
+  readonly msrs: GuestMsrs;
+  /** The backing gave it registers: it takes part in the loop. */
+  enabled: boolean;
+  activity: Activity;
+  /** Something was staged in its APIC since the last round began. */
+  woken: boolean;
+  /** This round looks at staged requests. */
+  scanIrr: boolean;
+  /** The APIC offered an interrupt or NMI in this round. */
+  interruptPending: boolean;
+}

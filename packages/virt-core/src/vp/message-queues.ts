@@ -1,0 +1,36 @@
+import { SINT_COUNT } from '@paravisor/hcl-protocol';
+import { PostStatus } from '../synic/index.js';
+import type { Synic } from '../synic/index.js';
+
+/**
+ * Messages the paravisor itself posts to a lower VTL, waiting for their SINT's slot (openvmm `MessageQueues`). Timer messages do not come through
+ * here: the SynIC posts them in its scan, or keeps them due.
+ */
+export class MessageQueues {
+  readonly #synic: Synic;
+  readonly #waiting: Uint8Array[][] = Array.from({ length: SINT_COUNT }, () => []);
+  #sints = 0;
+
+  constructor(synic: Synic) {
+    this.#synic = synic;
+  }
+
+  /** Queues a 256-byte message for `sint`; the next scan that finds the slot free posts it. */
+  enqueue(sint: number, message: Uint8Array): void {
+    this.#waiting[sint]!.push(message.slice());
+    this.#sints |= 1 << sint;
+    this.#synic.requestSintReadiness(this.#sints);
+  }
+
+  /** Posts the first message of each SINT in `readySints`. A slot that turns out busy keeps its message; one for a SINT that is masked by now is dropped. */
+  deliver(readySints: number): void {
+    for (let sint = 0; sint < SINT_COUNT; sint++) {
+      if ((readySints & this.#sints & (1 << sint)) === 0) continue;
+      const queue = this.#waiting[sint]!;
+      if (this.#synic.postMessage(sint, queue[0]!) === PostStatus.ObjectInUse) continue;
+      queue.shift();
+      if (queue.length === 0) this.#sints &= ~(1 << sint);
+    }
+    this.#synic.requestSintReadiness(this.#sints);
+  }
+}

@@ -1,0 +1,256 @@
+import { RunStatus, U64, viewRunPage } from '@paravisor/hcl-protocol';
+import type { Hcl, HclVp, RunPage } from '@paravisor/hcl-protocol';
+import { LocalApic } from '../apic/index.js';
+import type { ApicWork, LocalApicSet } from '../apic/index.js';
+import type { BackingShared, BackingVp, Chipset, InitialRegisters, TimerObserver, VpFault } from '../contract/index.js';
+import { GuestCpuid } from '../cpuid/index.js';
+import type { HypervisorCpuidParameters } from '../cpuid/index.js';
+import { MmioEmulator } from '../mmio/index.js';
+import { ArchitecturalMsrs, GuestMsrs } from '../msr/index.js';
+import type { HypervisorRegisters } from '../msr/index.js';
+import { Synic } from '../synic/index.js';
+import { ReferenceClock, VmTimeAccess } from '../time/index.js';
+import { VpExitHandlers } from './exit-handlers.js';
+import { Activity } from './lower-vtl.js';
+import type { LowerVtl } from './lower-vtl.js';
+import { MessageQueues } from './message-queues.js';
+
+const VTL0 = 0;
+const VTL1 = 1;
+const RFLAGS_IF = 1 << 9;
+
+/** What a VP gets from its partition. */
+export interface ParavisorVpOptions {
+  readonly hcl: Hcl;
+  readonly hclVp: HclVp;
+  readonly shared: BackingShared;
+  readonly chipset: Chipset;
+  readonly observer: TimerObserver;
+  /** Hz. */
+  readonly tscFrequency: number;
+  /** VmTime (100 ns) and the OS time (ns) at which it is read. */
+  readonly vmTimeOrigin: { readonly vmTime: U64; readonly osNs: U64 };
+  readonly cpuid: HypervisorCpuidParameters;
+  /** By VTL: what all VPs share. */
+  readonly apicSets: readonly LocalApicSet[];
+  readonly hypervisorRegisters: readonly HypervisorRegisters[];
+}
+
+/**
+ * One VP's thread in user mode: openvmm's loop around the run ioctl (`UhProcessor::run_vp`), cut in two at the ioctl, since a JavaScript thread cannot
+ * block in it. `prepare`, the ioctl, `complete`, and again; `run` does just that.
+ */
+export class ParavisorVp {
+  readonly index: number;
+  readonly backing: BackingVp;
+  readonly #hcl: HclVp;
+  readonly #runPage: RunPage;
+  readonly #shared: BackingShared;
+  readonly #vmTime: VmTimeAccess;
+  readonly #clock: ReferenceClock;
+  /** [VTL0, VTL1]. */
+  readonly #vtls: readonly LowerVtl[];
+  readonly #refTime = new U64();
+  readonly #hostTime = new U64();
+  #activeVtl = VTL0;
+  #insideRun = false;
+  #fault: VpFault | null = null;
+
+  constructor(options: ParavisorVpOptions) {
+    const { hclVp, shared, vmTimeOrigin } = options;
+    this.index = hclVp.index;
+    this.#hcl = hclVp;
+    this.#runPage = viewRunPage(hclVp.runPage);
+    this.#shared = shared;
+    this.#vmTime = new VmTimeAccess(hclVp, vmTimeOrigin.vmTime, vmTimeOrigin.osNs);
+    this.#clock = new ReferenceClock(hclVp, options.tscFrequency);
+    this.#vtls = [this.#createVtl(options, VTL0), this.#createVtl(options, VTL1)];
+
+    const handlers = new VpExitHandlers({
+      vtls: this.#vtls,
+      cpuid: new GuestCpuid(hclVp, options.hcl.vps.length, options.cpuid),
+      chipset: options.chipset,
+      fatal: (vtl, reason) => this.#recordFault(vtl, reason),
+    });
+    const apics = this.#vtls.map(({ apic }) => apic);
+    this.backing = shared.createVp({ hcl: hclVp, vmTime: this.#vmTime, apics, handlers });
+    const emulator = new MmioEmulator({ backing: this.backing, hclVp, memory: options.hcl.memory, apics, chipset: options.chipset, fatal: handlers.fatal.bind(handlers) });
+    handlers.connect(this.backing, emulator);
+  }
+
+  /** Why the VP ended, or null while it lives. */
+  get fault(): VpFault | null {
+    return this.#fault;
+  }
+
+  /** The VTL that ran last, or runs next. */
+  get activeVtl(): number {
+    return this.#activeVtl;
+  }
+
+  /** The local APIC of a lower VTL: for devices and debuggers. */
+  apic(vtl: number): LocalApic {
+    return this.#vtls[vtl]!.apic;
+  }
+
+  /** Gives a lower VTL its start state and lets it take part. A VP other than the first waits for its start-up IPI in VTL0. */
+  enableVtl(vtl: number, registers: InitialRegisters): void {
+    this.backing.initialize(vtl, registers);
+    const lowerVtl = this.#vtls[vtl]!;
+    lowerVtl.enabled = true;
+    lowerVtl.scanIrr = true;
+    lowerVtl.woken = true;
+    if (vtl === VTL0 && this.index !== 0) lowerVtl.activity = Activity.WaitForSipi;
+  }
+
+  /** Queues a 256-byte message from the paravisor to a SINT of a lower VTL. */
+  postMessage(vtl: number, sint: number, message: Uint8Array): void {
+    this.#vtls[vtl]!.messages.enqueue(sint, message);
+    this.wake(vtl);
+  }
+
+  /** Something waits in this VP's APIC: its next round looks, and the run ioctl returns at once if it is about to block. */
+  wake(vtl: number): void {
+    const lowerVtl = this.#vtls[vtl]!;
+    if (lowerVtl.woken) return;
+    lowerVtl.woken = true;
+    this.#runPage.cancel = 1;
+  }
+
+  /** Goes round until the machine wants the thread back (the ioctl is pending: call again later) or the VP ended. Returns the fault then. */
+  run(): VpFault | null {
+    for (;;) {
+      if (!this.#insideRun && !this.prepare()) return this.#fault;
+      const status = this.#hcl.run();
+      this.#insideRun = status === RunStatus.Pending;
+      if (this.#insideRun) return null;
+      this.complete(status);
+    }
+  }
+
+  /** Everything of a round before the run ioctl. False when the VP ended: do not run it. */
+  prepare(): boolean {
+    if (this.#fault !== null) return false;
+    this.#runPage.cancel = 0;
+    this.#vmTime.cancelTimeout();
+    this.#takeWakeReasons();
+    this.#processInterrupts();
+    if (this.#fault !== null) return false;
+    this.#armHostTimer();
+    this.backing.beforeRun(this.#activeVtl, this.#vtls[this.#activeVtl]!.activity !== Activity.Running);
+    return true;
+  }
+
+  /** Everything of a round after the run ioctl returned `status`, which is not Pending. */
+  complete(status: RunStatus): void {
+    if (status === RunStatus.Failed) this.#recordFault(this.#activeVtl, `the run ioctl failed with errno ${this.#hcl.runErrno}`);
+    else this.backing.afterRun(this.#activeVtl, status);
+  }
+
+  #takeWakeReasons(): void {
+    for (const lowerVtl of this.#vtls) {
+      lowerVtl.scanIrr = lowerVtl.woken;
+      lowerVtl.woken = false;
+    }
+  }
+
+  /** VTL1 first, so that of two deadlines and two interrupts its own counts first. */
+  #processInterrupts(): void {
+    this.#shared.guestTimer.clearDeadline(this.backing);
+    this.backing.deliverPendingEvents(this.#activeVtl);
+    for (let vtl = VTL1; vtl >= VTL0; vtl--) {
+      const lowerVtl = this.#vtls[vtl]!;
+      if (!lowerVtl.enabled) continue;
+      this.#scanSynic(lowerVtl);
+      this.#pollApic(lowerVtl);
+    }
+    // VTL1 pre-empts VTL0; it gives the VP back by itself.
+    if (this.#vtls[VTL1]!.enabled && this.#vtls[VTL1]!.interruptPending) this.#activeVtl = VTL1;
+  }
+
+  /**
+   * What the scan makes due is staged in the APIC and wakes this VP: `cancel` is set again, the run ioctl returns at once, and the next round scans
+   * the staged requests. One that was woken before its SynIC scan sees them in this round already, and still goes round once more.
+   */
+  #scanSynic({ synic, messages }: LowerVtl): void {
+    for (;;) {
+      this.#clock.now(this.#refTime);
+      const slotsFree = synic.scan(this.#refTime);
+      if (synic.hasNextDue) this.#shared.guestTimer.updateDeadline(this.backing, this.#refTime, synic.nextDue);
+      if (!slotsFree) return;
+      messages.deliver(synic.readySints);
+    }
+  }
+
+  #pollApic(lowerVtl: LowerVtl): void {
+    const { vtl, apic } = lowerVtl;
+    const work = apic.scan(this.#vmTime, lowerVtl.scanIrr);
+    if (work.init) this.#recordFault(vtl, 'the guest sent this VP an INIT, and resetting a VP is not modelled');
+    if (lowerVtl.activity === Activity.WaitForSipi) {
+      if (work.sipi >= 0) this.#recordFault(vtl, 'the guest sent this VP a start-up IPI, and starting application processors is not modelled');
+      return;
+    }
+    lowerVtl.interruptPending = work.nmi || work.interrupt >= 0;
+    if (lowerVtl.interruptPending) this.#offer(lowerVtl, work);
+  }
+
+  #offer(lowerVtl: LowerVtl, { nmi, interrupt }: ApicWork): void {
+    if (nmi) {
+      lowerVtl.activity = Activity.Running;
+      this.backing.offerNmi(lowerVtl.vtl);
+    }
+    if (interrupt >= 0) {
+      if (this.#interruptEndsHalt(lowerVtl)) lowerVtl.activity = Activity.Running;
+      this.backing.offerInterrupt(lowerVtl.vtl, interrupt);
+    }
+  }
+
+  #interruptEndsHalt({ vtl, activity }: LowerVtl): boolean {
+    if (activity !== Activity.Halted || this.#shared.interruptEndsHaltWithoutIf) return true;
+    return (this.backing.registers(vtl).readRflags() & RFLAGS_IF) !== 0;
+  }
+
+  #armHostTimer(): void {
+    if (this.#vmTime.hasTimeout) {
+      this.#vmTime.hostTimeNs(this.#vmTime.timeout, this.#hostTime);
+      this.#hcl.armTimer(this.#hostTime);
+    } else {
+      this.#hcl.cancelTimer();
+    }
+  }
+
+  #recordFault(vtl: number, reason: string): void {
+    this.#fault ??= { vp: this.index, vtl, reason };
+  }
+
+  #createVtl(options: ParavisorVpOptions, vtl: number): LowerVtl {
+    const { hclVp, observer, tscFrequency } = options;
+    const vp = hclVp.index;
+    const apic = new LocalApic({ vp, vtl, apicId: vp, set: options.apicSets[vtl]!, vmTime: this.#vmTime, x2apicCapable: true, observer });
+    const synic = new Synic({ vp, vtl, memory: options.hcl.memory, interrupts: apic, observer });
+    const lowerVtl: LowerVtl = {
+      vtl,
+      apic,
+      synic,
+      messages: new MessageQueues(synic),
+      msrs: new GuestMsrs({
+        vpIndex: vp,
+        apic,
+        synic,
+        clock: this.#clock,
+        tscFrequency,
+        shared: options.hypervisorRegisters[vtl]!,
+        architectural: new ArchitecturalMsrs(hclVp),
+        idle: () => {
+          lowerVtl.activity = Activity.Idle;
+        },
+      }),
+      enabled: false,
+      activity: Activity.Running,
+      woken: false,
+      scanIrr: false,
+      interruptPending: false,
+    };
+    return lowerVtl;
+  }
+}

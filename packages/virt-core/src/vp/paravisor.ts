@@ -1,0 +1,95 @@
+import { U64 } from '@paravisor/hcl-protocol';
+import type { Hcl, HclVp } from '@paravisor/hcl-protocol';
+import { LocalApicSet } from '../apic/index.js';
+import { silentTimerObserver } from '../contract/index.js';
+import type { Backing, BackingShared, Chipset, InitialRegisters, TimerObserver, VpFault } from '../contract/index.js';
+import { HypervisorRegisters } from '../msr/index.js';
+import type { ProcessorVendor } from '../msr/index.js';
+import { ReferenceTimeScale } from '../time/index.js';
+import { ParavisorVp } from './paravisor-vp.js';
+import { tscFrequencyOf } from './tsc-frequency.js';
+
+const LOWER_VTLS = 2;
+
+/** What a paravisor is started with. */
+export interface ParavisorOptions {
+  readonly backing: Backing;
+  readonly hcl: Hcl;
+  readonly chipset: Chipset;
+  /** VTL0 registers of the first VP, from the loader. */
+  readonly initialRegisters: InitialRegisters;
+  /** OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT: use the VmTime timer whatever the backing can. */
+  readonly disableLowerVtlTimerVirt: boolean;
+  /** Told of guest timers; the default says nothing. */
+  readonly timerObserver?: TimerObserver;
+  /** The VmTime, 100 ns, at which the partition starts; 0 unless it goes on from an earlier life. */
+  readonly vmTimeOrigin?: bigint;
+  /** Do not tell the guest that it is isolated. */
+  readonly hideIsolation?: boolean;
+}
+
+/** A partition's paravisor: its VPs and what they share. */
+export interface Paravisor {
+  readonly vps: readonly ParavisorVp[];
+  /** Virtual TSC frequency, Hz. */
+  readonly tscFrequency: number;
+  /** What the partition really uses, after capability and options. */
+  readonly usesHardwareTimer: boolean;
+  readonly backing: BackingShared;
+  /** The first VP's fault by VP index, or null while all live. */
+  readonly fault: VpFault | null;
+}
+
+/** Starts a paravisor on its ioctl line: no guest instruction runs yet. Throws `StartupError` when the machine cannot carry the partition. */
+export function createParavisor(options: ParavisorOptions): Paravisor {
+  const { backing, hcl } = options;
+  const firstVp = hcl.vps[0];
+  if (firstVp === undefined) throw new RangeError('a partition needs at least one VP');
+  const tscFrequency = tscFrequencyOf(firstVp, backing.isolation);
+  const shared = backing.createShared({ hcl, disableLowerVtlTimerVirt: options.disableLowerVtlTimerVirt, tscFrequency });
+
+  const vps: ParavisorVp[] = [];
+  const perVtl = <T>(create: () => T): T[] => Array.from({ length: LOWER_VTLS }, create);
+  const waker = { wake: (vp: number, vtl: number) => vps[vp]!.wake(vtl) };
+  const registers = { memory: hcl.memory, vendor: vendorOf(firstVp), referenceScale: new ReferenceTimeScale(tscFrequency).pageScale };
+  const common = {
+    hcl,
+    shared,
+    chipset: options.chipset,
+    observer: options.timerObserver ?? silentTimerObserver,
+    tscFrequency,
+    vmTimeOrigin: vmTimeOriginOf(firstVp, options.vmTimeOrigin ?? 0n),
+    cpuid: { ...shared.hypervisorCpuid, hideIsolation: options.hideIsolation ?? false, guestVsm: false },
+    apicSets: perVtl(() => new LocalApicSet(waker)),
+    hypervisorRegisters: perVtl(() => new HypervisorRegisters(registers)),
+  };
+  for (const hclVp of hcl.vps) vps.push(new ParavisorVp({ ...common, hclVp }));
+  for (const vp of vps) vp.enableVtl(0, options.initialRegisters);
+
+  return {
+    vps,
+    tscFrequency,
+    usesHardwareTimer: shared.usesHardwareTimer,
+    backing: shared,
+    get fault() {
+      return vps.find((vp) => vp.fault !== null)?.fault ?? null;
+    },
+  };
+}
+
+/** VmTime starts with the paravisor. */
+function vmTimeOriginOf(vp: HclVp, vmTime: bigint): { vmTime: U64; osNs: U64 } {
+  const osNs = new U64();
+  vp.osTimeNs(osNs);
+  return { vmTime: U64.of(vmTime), osNs };
+}
+
+/** Which call instruction the guest's processor has, by the vendor string of CPUID leaf 0: "AuthenticAMD" or any other. */
+function vendorOf(vp: HclVp): ProcessorVendor {
+  const registers = new Int32Array(4);
+  vp.cpuid(0, 0, registers);
+  const [, ebx] = registers;
+  return ebx === AUTH ? 'amd' : 'intel';
+}
+/** "Auth", the start of AMD's vendor string as EBX holds it. */
+const AUTH = 0x68747541;
