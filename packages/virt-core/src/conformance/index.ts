@@ -1,4 +1,4 @@
-/** Replays recordings of the reference against the real services. */
-export declare function replayVmTime(row: unknown): string | null;
-export declare function replaySynicTimer(row: unknown): string | null;
-export declare function replayLapicTimer(row: unknown): string | null;
+/** Replays recordings of the reference (`test/recordings`) through the services guests run on. Here, so that a command can use what the tests use. */
+export { replayLapicTimer } from './lapic-timer.js';
+export { replaySynicTimer } from './synic-timer.js';
+export { replayVmTime } from './vmtime.js';

@@ -55,8 +55,13 @@ export class VmTimeAccess {
   /** VmTime reads `vmTimeAtStart` (100 ns) when the OS clock reads `osNsAtStart` (ns). Partition-wide: give every VP the same pair. */
   constructor(clock: OsClock, vmTimeAtStart: ReadonlyU64 = zero, osNsAtStart: ReadonlyU64 = zero) {
     this.#clock = clock;
-    this.#vmTimeAtStart.set(vmTimeAtStart);
-    this.#osNsAtStart.set(osNsAtStart);
+    this.resume(vmTimeAtStart, osNsAtStart);
+  }
+
+  /** VmTime goes on from `vmTime` at OS time `osNs`, after the partition stood still or was restored. A timeout stays. */
+  resume(vmTime: ReadonlyU64, osNs: ReadonlyU64): void {
+    this.#vmTimeAtStart.set(vmTime);
+    this.#osNsAtStart.set(osNs);
   }
 
   /** VmTime now. An OS time before the start counts as the start: it was read before it, and lost a race. */

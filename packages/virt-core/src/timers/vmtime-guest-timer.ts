@@ -4,8 +4,8 @@ import type { BackingVp } from '../contract/backing.js';
 import type { HardwareIsolatedGuestTimer } from '../contract/guest-timer.js';
 import type { VmTimeAccess } from '../time/index.js';
 
-/** A backing's VP that can fall back on VmTime: it keeps the access it was given in `BackingVpContext`. */
-export interface VmTimeBackingVp extends BackingVp {
+/** What the timer needs of a VP: the access a backing was given in `BackingVpContext`. */
+export interface VmTimeHolder {
   readonly vmTime: VmTimeAccess;
 }
 
@@ -14,7 +14,7 @@ export interface VmTimeBackingVp extends BackingVp {
  * `VmTimeGuestTimer`, PR 2483). The timeout is shared with the local APIC's timer, so clearing here forgets that one too; the APIC sets its own again
  * when it is scanned later in the round.
  */
-export class VmTimeGuestTimer<Vp extends VmTimeBackingVp = VmTimeBackingVp> implements HardwareIsolatedGuestTimer<Vp> {
+export class VmTimeGuestTimer implements HardwareIsolatedGuestTimer<BackingVp & VmTimeHolder> {
   readonly #timeout = new U64();
   readonly #ahead = new U64();
 
@@ -23,7 +23,7 @@ export class VmTimeGuestTimer<Vp extends VmTimeBackingVp = VmTimeBackingVp> impl
   }
 
   /** Timeout = VmTime now + (next − now), 0 ahead when `next` is numerically in the past; kept unless an earlier one is set. */
-  updateDeadline(vp: Vp, now: ReadonlyU64, next: ReadonlyU64): void {
+  updateDeadline(vp: VmTimeHolder, now: ReadonlyU64, next: ReadonlyU64): void {
     const timeout = this.#timeout;
     vp.vmTime.now(timeout);
     const ahead = this.#ahead.set(next);
@@ -31,7 +31,7 @@ export class VmTimeGuestTimer<Vp extends VmTimeBackingVp = VmTimeBackingVp> impl
     vp.vmTime.setTimeoutIfBefore(timeout);
   }
 
-  clearDeadline(vp: Vp): void {
+  clearDeadline(vp: VmTimeHolder): void {
     vp.vmTime.cancelTimeout();
   }
 
