@@ -2,5 +2,5 @@
 export { Destination, LocalApicSet } from './ipi.js';
 export type { ApicWaker } from './ipi.js';
 export { LocalApic } from './local-apic.js';
-export type { ApicWork, Cr8Access, LocalApicOptions } from './local-apic.js';
+export type { ApicWork, Cr8Access, LocalApicOptions } from './options.js';
 export { APIC_TIMER_HZ } from './timer.js';

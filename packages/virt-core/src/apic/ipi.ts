@@ -1,5 +1,6 @@
 /** How local APICs of one VTL reach each other: destinations of an interrupt message (SDM volume 3, 11.6.2; openvmm `LocalApicSet`). */
-import { DeliveryMode } from '@paravisor/hcl-protocol';
+import { DeliveryMode, Icr, Shorthand } from '@paravisor/hcl-protocol';
+import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import type { LocalApic } from './local-apic.js';
 
 /** Told when a request waits in the APIC of a VP: it is to scan that VTL's APIC with `scanIrr` in its next round, and soon. */
@@ -84,5 +85,44 @@ export class LocalApicSet {
   #anyCluster(): boolean {
     for (const apic of this.#byId) if (apic.clusterMode) return true;
     return false;
+  }
+}
+
+/** Sends what ICR says. Lowest priority is not sent in x2APIC mode, an INIT de-assertion and ExtINT never. */
+export function sendIpi(set: LocalApicSet, sender: LocalApic, icr: ReadonlyU64): void {
+  const { lo, hi } = icr;
+  const { x2apicEnabled } = sender;
+  const deliveryMode = (lo & Icr.DeliveryMask) >>> Icr.DeliveryShift;
+  const vector = lo & Icr.VectorMask;
+  if (!canBeSent(deliveryMode, lo, x2apicEnabled)) return;
+  switch ((lo & Icr.ShorthandMask) >>> Icr.ShorthandShift) {
+    case Shorthand.Self:
+      sender.stageForSelf(deliveryMode, vector, (lo & Icr.LevelTriggered) !== 0);
+      return;
+    case Shorthand.AllIncludingSelf:
+      set.send(Destination.Broadcast, 0, deliveryMode, vector, false);
+      return;
+    case Shorthand.AllExcludingSelf:
+      set.send(Destination.AllExcept, sender.apicId, deliveryMode, vector, false);
+      return;
+  }
+  const id = x2apicEnabled ? hi >>> 0 : hi >>> 24;
+  const everybody = id === (x2apicEnabled ? BROADCAST_X2APIC : BROADCAST_XAPIC);
+  const logical = (lo & Icr.LogicalDestination) !== 0;
+  set.send(logical ? Destination.Logical : everybody ? Destination.Broadcast : Destination.Physical, id, deliveryMode, vector, false);
+}
+
+function canBeSent(deliveryMode: number, icrLow: number, x2apic: boolean): boolean {
+  switch (deliveryMode) {
+    case DeliveryMode.Fixed:
+    case DeliveryMode.Nmi:
+    case DeliveryMode.StartUp:
+      return true;
+    case DeliveryMode.LowestPriority:
+      return !x2apic;
+    case DeliveryMode.Init:
+      return (icrLow & Icr.Assert) !== 0;
+    default:
+      return false;
   }
 }

@@ -79,7 +79,7 @@ class ApicRecording {
 
   state(): Row {
     const apic = this.#apic;
-    const { timer } = apic;
+    const { requests, timer } = apic;
     return {
       icr: timer.initialCount,
       ccr: timer.currentCount,
@@ -87,9 +87,9 @@ class ApicRecording {
       lvt: this.#read(X2APIC_MSR_BASE + ApicRegister.LvtTimer),
       last: decimal(timer.lastTime),
       next: timer.hasNext ? decimal(timer.nextTime) : null,
-      irr: vectorsOf(apic.irr.banks),
-      new: vectorsOf(apic.staged.banks),
-      isr: vectorsOf(apic.isr.banks),
+      irr: vectorsOf(requests.irr.banks),
+      new: vectorsOf(requests.staged.banks),
+      isr: vectorsOf(requests.isr.banks),
       top: orNull(apic.deliverable()),
       scan: apic.needsScan,
     };

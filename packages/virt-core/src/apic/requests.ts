@@ -1,0 +1,122 @@
+/** Interrupt requests of one local APIC, from being asked for to end of interrupt (SDM volume 3, 11.8.4). */
+import { DeliveryMode } from '@paravisor/hcl-protocol';
+import { VectorSet } from './vector-set.js';
+
+const FIRST_LEGAL_VECTOR = 16;
+
+/** Requests that are no vectors. */
+export const Work = { Init: 1, StartUp: 2, Nmi: 4 } as const;
+
+/**
+ * Two sets of requests are kept, as in the reference: those anybody has staged, and IRR, into which the VP takes them. So an interrupt that comes a
+ * second time while the first is on its way into the processor is not lost.
+ */
+export class ApicRequests {
+  /** Taken over by the VP: IRR. */
+  readonly irr = new VectorSet();
+  /** In service: at most one vector a priority class. */
+  readonly isr = new VectorSet();
+  /** Level-triggered requests among those ever in `irr`. */
+  readonly tmr = new VectorSet();
+  /** Asked for, not yet looked at. */
+  readonly staged = new VectorSet();
+  /** `Work` flags staged. */
+  work = 0;
+  /** Of the last StartUp request. */
+  sipiVector = 0;
+  /** An auto-EOI request is in IRR, or was since IRR was last empty. */
+  activeAutoEoi = false;
+  readonly #stagedTmr = new VectorSet();
+  readonly #autoEoi = new VectorSet();
+  readonly #stagedAutoEoi = new VectorSet();
+
+  /** Stages a request; true when that is news. Vectors below 16 are dropped, and fixed requests while the APIC is software-disabled. */
+  stage(deliveryMode: number, vector: number, levelTriggered: boolean, autoEoi: boolean, softwareEnabled: boolean): boolean {
+    switch (deliveryMode) {
+      case DeliveryMode.Fixed:
+      case DeliveryMode.LowestPriority:
+        return softwareEnabled && vector >= FIRST_LEGAL_VECTOR && this.#stageVector(vector, levelTriggered, autoEoi);
+      case DeliveryMode.Nmi:
+        return this.#stageWork(Work.Nmi);
+      case DeliveryMode.Init:
+        return this.#stageWork(Work.Init);
+      case DeliveryMode.StartUp:
+        this.sipiVector = vector;
+        return this.#stageWork(Work.StartUp);
+      default:
+        return false;
+    }
+  }
+
+  /** Moves staged vectors into IRR with their trigger mode and auto-EOI, or drops them when the APIC is software-disabled. */
+  take(softwareEnabled: boolean): void {
+    for (let bank = 0; bank < this.staged.banks.length; bank++) {
+      const vectors = this.staged.banks[bank]!;
+      if (vectors === 0) continue;
+      this.staged.banks[bank] = 0;
+      if (!softwareEnabled) continue;
+      const autoEoi = this.#stagedAutoEoi.banks[bank]!;
+      this.irr.banks[bank]! |= vectors;
+      this.tmr.banks[bank] = (this.tmr.banks[bank]! & ~vectors) | (this.#stagedTmr.banks[bank]! & vectors);
+      this.#autoEoi.banks[bank] = (this.#autoEoi.banks[bank]! & ~vectors) | (autoEoi & vectors);
+      // The whole bank, as in the reference: a vector that was auto-EOI when it was last asked for counts still.
+      if (autoEoi !== 0) this.activeAutoEoi = true;
+    }
+    this.#afterIrrChange();
+  }
+
+  /** The highest vector of IRR, if its priority class is above that in service; −1 for none. */
+  deliverable(): number {
+    const vector = this.irr.highest();
+    return vector >>> 4 > this.servicePriority() && vector >= 0 ? vector : -1;
+  }
+
+  /** Priority class in service, 0 for none. */
+  servicePriority(): number {
+    return Math.max(this.isr.highest(), 0) >>> 4;
+  }
+
+  /** From IRR to ISR, unless the request is auto-EOI. Throws when `vector` is not the highest of IRR. */
+  acknowledge(vector: number): void {
+    const highest = this.irr.highest();
+    if (vector !== highest) throw new Error(`vector ${vector} acknowledged, but ${highest} was offered`);
+    this.irr.remove(vector);
+    this.#afterIrrChange();
+    if (!this.#autoEoi.has(vector)) this.isr.add(vector);
+  }
+
+  /** Ends what is highest in service, if anything. */
+  endOfInterrupt(): void {
+    const vector = this.isr.highest();
+    if (vector >= 0) this.isr.remove(vector);
+  }
+
+  /** What the VP has taken over is forgotten. Staged vectors stay: the next look drops them, if the APIC is software-disabled by then. */
+  reset(): void {
+    this.irr.clear();
+    this.isr.clear();
+    this.tmr.clear();
+    this.#autoEoi.clear();
+    this.activeAutoEoi = false;
+  }
+
+  #stageVector(vector: number, levelTriggered: boolean, autoEoi: boolean): boolean {
+    if (levelTriggered) this.#stagedTmr.add(vector);
+    else this.#stagedTmr.remove(vector);
+    if (autoEoi) this.#stagedAutoEoi.add(vector);
+    else this.#stagedAutoEoi.remove(vector);
+    const news = !this.staged.has(vector);
+    this.staged.add(vector);
+    return news;
+  }
+
+  #stageWork(flag: number): boolean {
+    const news = this.work === 0;
+    this.work |= flag;
+    return news;
+  }
+
+  #afterIrrChange(): void {
+    if (this.irr.highest() < 0) this.activeAutoEoi = false;
+  }
+}
