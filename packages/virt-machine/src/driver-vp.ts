@@ -36,9 +36,12 @@ const Stand = {
 } as const;
 type Stand = (typeof Stand)[keyof typeof Stand];
 
+/** What the driver uses of a VP's machine. */
+export type DriverVpMachine = Pick<VpMachine, 'index' | 'clock' | 'host' | 'timers' | 'costs' | 'ledger' | 'runPage' | 'apicPage'>;
+
 /** What a driver instance for one VP is made of. */
 export interface DriverVpParts {
-  readonly vp: VpMachine;
+  readonly vp: DriverVpMachine;
   readonly isolation: IsolationVp;
   readonly schedule: Schedule;
   readonly osTime: OsTime;
@@ -55,6 +58,7 @@ export class DriverVp implements HclVp {
   readonly index: number;
   readonly runPage: Uint8Array;
   readonly apicPage: Uint8Array;
+  /** `run` of this model never fails: what a machine half cannot enter it shows as an exit. */
   readonly runErrno = Errno.EIO;
   readonly #parts: DriverVpParts;
   readonly #page: RunPage;
@@ -82,7 +86,7 @@ export class DriverVp implements HclVp {
     return this.#isolation.interceptMessagePresent;
   }
 
-  /** The loop of facts of mshv_vtl's `mshv_vtl_ioctl_return_to_lower_vtl`: look at `cancel` and the proxy scan, then idle or enter, until an exit is for user mode. */
+  /** mshv_vtl's loop (PR 107, in behaviour): look at `cancel` and the proxy scan, then idle or enter a lower VTL, until an exit is for user mode. */
   run(): RunStatus {
     const { schedule, vp } = this.#parts;
     if (schedule.stopped) return RunStatus.Pending;

@@ -1,6 +1,6 @@
 /** Running a guest processor in virtual time. */
 import { Costed, Stop } from '@paravisor/x86-cpu';
-import type { Processor, ProcessorClock } from '@paravisor/x86-cpu';
+import type { Processor, ProcessorClock, ProcessorExit } from '@paravisor/x86-cpu';
 import type { VpClock } from './clock.js';
 import { GuestStop } from './contract.js';
 import type { CostModel } from './cost.js';
@@ -10,10 +10,13 @@ import type { Schedule } from './schedule.js';
 /** Most instructions of one `Processor.run`. */
 const MAX_BUDGET = 2 ** 28;
 
+/** What running a guest in time needs of a processor. */
+export type TimedProcessor = Pick<Processor, 'run' | 'retired'> & { readonly exit: Pick<ProcessorExit, 'kind'> };
+
 /** The time one register context reads: its VP's clock, and what the context has retired since the clock was last advanced. */
 export class ContextClock implements ProcessorClock {
   readonly #clock: VpClock;
-  #processor: Processor | undefined;
+  #processor: TimedProcessor | undefined;
   /** Instructions of the context that the clock accounts for. */
   #accounted = 0;
 
@@ -22,7 +25,7 @@ export class ContextClock implements ProcessorClock {
   }
 
   /** Once, when the processor is made. */
-  attach(processor: Processor): void {
+  attach(processor: TimedProcessor): void {
     this.#processor = processor;
     this.#accounted = processor.retired;
   }
@@ -48,17 +51,17 @@ export interface GuestRunParts {
 }
 
 /** See `VpMachine.runGuest`. */
-export function runGuest(parts: GuestRunParts, processor: Processor, time: ContextClock, deadlineTicks: number): GuestStop {
+export function runGuest(parts: GuestRunParts, processor: TimedProcessor, time: ContextClock, deadlineTicks: number): GuestStop {
   const { clock, host, schedule } = parts;
   for (;;) {
     schedule.happenDue();
     if (host.vtl2InterruptPending) return GuestStop.Vtl2Interrupt;
     if (clock.now >= deadlineTicks) return GuestStop.Deadline;
     if (schedule.stopped || clock.now > schedule.limit) return GuestStop.Horizon;
-    const target = Math.min(deadlineTicks, schedule.events.nextTime, schedule.limit + 1);
-    // An event of the past that waits for another VP's clock does not stop this one: the limit does.
-    const budget = target > clock.now ? clock.instructionsUntil(target, MAX_BUDGET) : 1;
-    const stop = processor.run(budget);
+    const { nextTime } = schedule.events;
+    // An event of the past waits for another VP's clock: it does not stop this one, the limit does.
+    const target = Math.min(deadlineTicks, nextTime > clock.now ? nextTime : Infinity, schedule.limit + 1);
+    const stop = processor.run(clock.instructionsUntil(target, MAX_BUDGET));
     time.settle();
     switch (stop) {
       case Stop.Budget:
