@@ -1,3 +1,4 @@
+import { OperandKind } from '../decode/instruction.js';
 import type { Instruction } from '../decode/instruction.js';
 import { Op } from '../decode/op.js';
 import * as arithmetic from './arithmetic.js';
@@ -104,12 +105,16 @@ function divide({ cpu, a, bits }: Inputs, signed: boolean): Effect | EmulateOutc
   return { registers: accumulatorPair(bits, quotient.quotient, quotient.remainder) };
 }
 
-/** The destination is written in either case, with its own value on a mismatch (SDM vol. 2, CMPXCHG). */
-function compareExchange({ cpu, rflags, a, b, bits }: Inputs): Effect {
+/**
+ * Memory is written in either case, with its own value on a mismatch (SDM vol. 2, CMPXCHG); a register is then not written at all, so that a 32-bit one
+ * keeps its upper half.
+ */
+function compareExchange({ cpu, instruction, rflags, a, b, bits }: Inputs): Effect {
   const accumulator = readRegister(cpu, RAX, bits / 8);
   const flags = arithmetic.subtract(rflags, accumulator, a, 0n, bits).rflags;
   if (accumulator === a) return { op0: b, rflags: flags };
-  return { op0: a, rflags: flags, registers: [{ register: RAX, size: bits / 8, value: a }] };
+  const registers = [{ register: RAX, size: bits / 8, value: a }];
+  return instruction.operands[0].kind === OperandKind.Mem ? { op0: a, rflags: flags, registers } : { rflags: flags, registers };
 }
 
 function scan({ instruction, rflags, b, bits }: Inputs): Effect {
