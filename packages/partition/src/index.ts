@@ -1,1 +1,13 @@
-export {};
+/** Puts a backing's two halves, the machine and the paravisor together. */
+export { DeviceBus } from './chipset/chipset.js';
+export type { MmioDevice, UnclaimedWrite } from './chipset/chipset.js';
+export { createPartition } from './create-partition.js';
+export * from './elf/index.js';
+export type { LoaderTarget, PartitionLoader } from './loader/loader.js';
+export type { PartitionObserver } from './observer.js';
+export type { GuestTimerChoice, PartitionOptions } from './options.js';
+export { PartitionError } from './partition-error.js';
+export type { PartitionErrorCode } from './partition-error.js';
+export type { Partition, RunLimits, RunOutcome } from './partition.js';
+export type { LatencySummary, TimerSummary } from './timer-statistics.js';
+export * from './tmk/index.js';

@@ -1,0 +1,69 @@
+import { createParavisor } from '@paravisor/virt-core';
+import { createMachine } from '@paravisor/virt-machine';
+import { DeviceBus } from './chipset/chipset.js';
+import { timerObserverOf } from './observer.js';
+import { checkOptions } from './options.js';
+import type { PartitionOptions } from './options.js';
+import { PartitionError } from './partition-error.js';
+import { Partition } from './partition.js';
+import type { GuestRecord } from './partition.js';
+import { TimerStatistics } from './timer-statistics.js';
+import { TmkCommandDevice } from './tmk/index.js';
+
+/** How much of a guest's log is kept: a guest in a loop must not fill the host's memory. */
+const LOG_LINES_KEPT = 10_000;
+
+/**
+ * Makes a partition: the machine with the backing's machine half, the guest in its memory, the paravisor with the backing's own half, the chipset. No
+ * guest instruction runs yet.
+ *
+ * Throws `PartitionError` for options that cannot be had, `ElfError` when the guest does not fit, `StartupError` when the paravisor cannot start.
+ */
+export function createPartition(options: PartitionOptions): Partition {
+  const { backing, observer } = options;
+  const checked = checkOptions(options);
+  const machine = createMachine({
+    backing: backing.machine,
+    ramBytes: checked.ramBytes,
+    tscHz: checked.tscHz,
+    ips: checked.ips,
+    vps: checked.vps,
+    costs: checked.costs,
+    seed: checked.seed,
+    ...(observer === undefined ? {} : { observer }),
+  });
+  const initialRegisters = options.load.load({ ramBytes: checked.ramBytes, write: (gpa, bytes) => machine.loadImage(gpa, bytes) });
+
+  const record: GuestRecord = { log: [], ignored: [], outcome: null };
+  const end = (outcome: NonNullable<GuestRecord['outcome']>): void => {
+    record.outcome ??= outcome;
+    machine.stop();
+  };
+  const keep = (list: string[], line: string): void => {
+    if (list.length < LOG_LINES_KEPT) list.push(line);
+    else if (list.length === LOG_LINES_KEPT) list.push(`… more than ${LOG_LINES_KEPT} lines; the rest is not kept`);
+  };
+  const chipset = new DeviceBus();
+  chipset.add(
+    new TmkCommandDevice(machine.hcl.memory, {
+      log: (line) => keep(record.log, line),
+      ignored: (why) => keep(record.ignored, why),
+      panic: (message, file, line) => end({ kind: 'failed', reason: `panic at ${file}:${line}: ${message}` }),
+      complete: (success) => end(success ? { kind: 'passed', reason: null } : { kind: 'failed', reason: 'the guest completed without success' }),
+    }),
+  );
+
+  const statistics = new TimerStatistics();
+  const paravisor = createParavisor({
+    backing,
+    hcl: machine.hcl,
+    chipset,
+    initialRegisters,
+    disableLowerVtlTimerVirt: checked.disableLowerVtlTimerVirt,
+    timerObserver: timerObserverOf(statistics, observer, (vp) => machine.clocks[vp]!.now),
+  });
+  if (options.guestTimer === 'hardware' && !paravisor.usesHardwareTimer) {
+    throw new PartitionError('no-hardware-timer', `the backing ${backing.name} has no hardware guest timer with these options: use guest timer auto or vmtime`);
+  }
+  return new Partition({ machine, paravisor, statistics, record, unclaimedWrites: chipset.unclaimedWrites });
+}

@@ -1,0 +1,18 @@
+/** A partition that cannot be made as asked: the user's mistake. `code` is stable, `message` is one line that says what to do. */
+export class PartitionError extends Error {
+  readonly code: PartitionErrorCode;
+
+  constructor(code: PartitionErrorCode, message: string) {
+    super(message);
+    this.name = 'PartitionError';
+    this.code = code;
+  }
+}
+
+export type PartitionErrorCode =
+  /** `guestTimer: 'hardware'` on a backing without one, or against an option that disables it. */
+  | 'no-hardware-timer'
+  /** More VPs than work yet. */
+  | 'vp-count'
+  /** A frequency, memory size, seed or cost out of its range. */
+  | 'bad-number';
