@@ -1,1 +1,2 @@
-export {};
+/** The command `tmk-vmm`: runs test microkernels under confidential-VM backings and counts every exit. */
+export { main } from './main.js';

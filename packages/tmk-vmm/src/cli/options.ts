@@ -1,0 +1,133 @@
+/** Options with their meaning: from text to numbers and names, each checked. */
+import { UsageError } from '../errors.js';
+import type { GivenOptions } from './argv.js';
+import { suggestion } from './suggest.js';
+
+/** `auto` takes what the backing can. */
+export type GuestTimerChoice = 'auto' | 'hardware' | 'vmtime';
+const guestTimerChoices: readonly GuestTimerChoice[] = ['auto', 'hardware', 'vmtime'];
+
+export type ReporterName = 'pretty' | 'json';
+
+/** What shapes the machine; the same for every run of one call. */
+export interface MachineOptions {
+  readonly seed: number;
+  readonly tscHz: number;
+  readonly ips: number;
+  readonly vps: number;
+  readonly memoryMiB: number;
+  readonly timeoutNs: number;
+  /** Replaced figures of the cost model, ticks by name. */
+  readonly costs: Readonly<Record<string, number>>;
+}
+
+/** One `--set <backing>.<option>=<value>`. */
+export interface BackingSetting {
+  readonly backing: string;
+  readonly option: string;
+  readonly value: string;
+}
+
+/** What `run` and `compare` share. */
+export interface RunOptions {
+  /** Names as given; `all` stands for every backing. */
+  readonly backings: readonly string[];
+  readonly guestTimer: GuestTimerChoice;
+  readonly settings: readonly BackingSetting[];
+  readonly machine: MachineOptions;
+  readonly reporter: ReporterName;
+  readonly output: string | undefined;
+  readonly trace: string | undefined;
+  readonly plugins: readonly string[];
+}
+
+const NS_PER_S = 1e9;
+
+/** Everything `run` and `compare` understand. Throws `UsageError`. */
+export function runOptions(given: GivenOptions, defaultBacking: string): RunOptions {
+  return {
+    backings: all(given, 'backing').length > 0 ? all(given, 'backing').flatMap(splitNames) : [defaultBacking],
+    guestTimer: choice(given, 'guest-timer', guestTimerChoices, 'auto'),
+    settings: all(given, 'set').map(parseSetting),
+    machine: machineOptions(given),
+    reporter: given.has('json') ? 'json' : reporterOf(given),
+    output: one(given, 'output'),
+    trace: one(given, 'trace'),
+    plugins: all(given, 'plugin'),
+  };
+}
+
+/** Whole numbers here; `createPartition` knows what range each may have. */
+function machineOptions(given: GivenOptions): MachineOptions {
+  return {
+    seed: integer(given, 'seed', 0),
+    tscHz: integer(given, 'tsc-hz', 2e9),
+    ips: integer(given, 'ips', 2e7),
+    vps: integer(given, 'vps', 1),
+    memoryMiB: integer(given, 'memory', 4),
+    timeoutNs: timeout(given),
+    costs: Object.fromEntries(all(given, 'cost').map(parseCost)),
+  };
+}
+
+const one = (given: GivenOptions, name: string): string | undefined => given.get(name)?.[0];
+const all = (given: GivenOptions, name: string): readonly string[] => given.get(name) ?? [];
+
+function splitNames(list: string): string[] {
+  const names = list.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new UsageError(`--backing "${list}" has an empty name in it: separate names by one comma`);
+  return names;
+}
+
+function choice<T extends string>(given: GivenOptions, name: string, choices: readonly T[], fallback: T): T {
+  const text = one(given, name);
+  if (text === undefined) return fallback;
+  const chosen = choices.find((candidate) => candidate === text);
+  if (chosen === undefined) throw new UsageError(`--${name} "${text}" is unknown${suggestion(text, choices)}`);
+  return chosen;
+}
+
+/** Reporters of the design that this version does not have. */
+const laterReporters = ['junit', 'tap'];
+
+function reporterOf(given: GivenOptions): ReporterName {
+  const text = one(given, 'reporter');
+  if (text !== undefined && laterReporters.includes(text)) throw new UsageError(`--reporter ${text} is not built yet: use json, which holds all that is known of a run`);
+  return choice(given, 'reporter', ['pretty', 'json'], 'pretty');
+}
+
+/** A number of decimal digits that fits one exactly, else NaN. */
+function parseDecimal(text: string): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(value) ? value : Number.NaN;
+}
+
+function integer(given: GivenOptions, name: string, fallback: number): number {
+  const text = one(given, name);
+  if (text === undefined) return fallback;
+  const value = parseDecimal(text);
+  if (Number.isNaN(value)) throw new UsageError(`--${name} "${text}" is not a whole number: give decimal digits, as in --${name} ${fallback}`);
+  return value;
+}
+
+function timeout(given: GivenOptions): number {
+  const text = one(given, 'timeout');
+  if (text === undefined) return 10 * NS_PER_S;
+  const ns = /^\d+(\.\d+)?$/.test(text) ? Math.round(Number(text) * NS_PER_S) : Number.NaN;
+  if (!(ns >= 1 && Number.isSafeInteger(ns))) throw new UsageError(`--timeout "${text}" is not a number of virtual seconds above 0: give it as in --timeout 2.5`);
+  return ns;
+}
+
+function parseSetting(text: string): BackingSetting {
+  const parts = /^([^.=]+)\.([^=]+)=(.+)$/.exec(text);
+  if (!parts) throw new UsageError(`--set "${text}" is not of the form <backing>.<option>=<value>`);
+  return { backing: parts[1]!, option: parts[2]!, value: parts[3]! };
+}
+
+function parseCost(text: string): [name: string, ticks: number] {
+  const parts = /^([^=]+)=(.+)$/.exec(text);
+  if (!parts) throw new UsageError(`--cost "${text}" is not of the form <name>=<ticks>`);
+  const ticks = parseDecimal(parts[2]!);
+  if (Number.isNaN(ticks)) throw new UsageError(`--cost "${text}": "${parts[2]}" is not a whole number of ticks`);
+  return [parts[1]!, ticks];
+}

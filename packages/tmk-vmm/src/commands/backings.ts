@@ -1,0 +1,21 @@
+import { knownBackings } from '../backings.js';
+import type { GivenOptions } from '../cli/argv.js';
+import type { RunnableBackingFactory } from '../compose.js';
+import { toJson } from '../reporters/json.js';
+import { styleFor } from '../reporters/style.js';
+
+/** `tmk-vmm backings`: what is registered, plugins included. */
+export async function backings(options: GivenOptions): Promise<string> {
+  const factories = await knownBackings(options.get('plugin') ?? []);
+  if (options.has('json')) {
+    return toJson({ schema: 'tmk-vmm/backings@1', backings: factories.map(({ name, isolation, usesHardwareTimer, options: own }) => ({ name, isolation, usesHardwareTimer, options: own })) });
+  }
+  return factories.map(describe).join('\n');
+}
+
+function describe({ name, isolation, usesHardwareTimer, options }: RunnableBackingFactory): string {
+  const style = styleFor(false);
+  const timer = usesHardwareTimer ? 'hardware guest timer, or VmTime' : 'VmTime guest timer';
+  const lines = options.map((option) => `  --set ${name}.${option.name}=${option.values.join('|')}  ${option.description} (default ${option.values[0]})\n`);
+  return `${style.bold(name)}  isolation ${isolation}, ${timer}\n${lines.join('')}`;
+}

@@ -1,0 +1,12 @@
+import type { GivenOptions } from '../cli/argv.js';
+import { readGuest } from '../guest-file.js';
+import { toJson } from '../reporters/json.js';
+
+/** `tmk-vmm list <guest>`: the names of its tests, one a line. */
+export function list(guest: string, options: GivenOptions): string {
+  const { image } = readGuest(guest);
+  if (options.has('json')) {
+    return toJson({ schema: 'tmk-vmm/tests@1', tests: image.tests.map(({ name, expectedFailure }) => ({ name, expectedFailure })) });
+  }
+  return image.tests.map(({ name, expectedFailure }) => `${name}${expectedFailure ? ' (expected failure)' : ''}\n`).join('');
+}

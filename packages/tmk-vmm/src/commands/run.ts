@@ -1,0 +1,110 @@
+import type { Backing } from '@paravisor/virt-core';
+import { CostError, defaultCosts, withCosts } from '@paravisor/virt-machine';
+import type { CostModel, MachineBacking } from '@paravisor/virt-machine';
+import { ALL_BACKINGS, chooseBackings, knownBackings } from '../backings.js';
+import type { GivenOptions } from '../cli/argv.js';
+import { runOptions } from '../cli/options.js';
+import type { GuestTimerChoice, RunOptions } from '../cli/options.js';
+import { compareRuns } from '../agreement.js';
+import { UsageError } from '../errors.js';
+import { readGuest } from '../guest-file.js';
+import { meaningOf } from '../meaning.js';
+import { OutputFile } from '../output.js';
+import { allOk, reportHead } from '../report-model.js';
+import type { CompareReport, ReportHead, ResultsReport, RunReport } from '../report-model.js';
+import { compareText } from '../reporters/compare-table.js';
+import { toJson } from '../reporters/json.js';
+import { pretty } from '../reporters/pretty.js';
+import { styleFor } from '../reporters/style.js';
+import { runTests } from '../runner.js';
+import type { RunContext, RunPlan } from '../runner.js';
+import { selectTests } from '../test-selection.js';
+import { Trace } from '../trace.js';
+
+/** What a command has to say, and whether every test did as expected. */
+export interface CommandResult {
+  /** For stdout; empty when it went to a file. */
+  readonly text: string;
+  readonly ok: boolean;
+}
+
+/** Where the process stands: what is not in the argument vector. */
+export interface Surroundings {
+  readonly version: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** `tmk-vmm run`: each chosen backing once, with the timer asked for. */
+export async function run(positionals: readonly string[], given: GivenOptions, surroundings: Surroundings): Promise<CommandResult> {
+  const options = runOptions(given, 'tdx');
+  return report(positionals, options, surroundings, (chosen) => chosen.map((backing) => ({ backing, guestTimer: options.guestTimer })), (head, runs) => {
+    const results: ResultsReport = { schema: 'tmk-vmm/results@1', ...head, runs };
+    return { text: options.reporter === 'json' ? toJson(results) : pretty(results, styleFor(options.output !== undefined)), ok: allOk(runs) };
+  });
+}
+
+/** `tmk-vmm compare`: every chosen backing under every timer it can have. */
+export async function compare(positionals: readonly string[], given: GivenOptions, surroundings: Surroundings): Promise<CommandResult> {
+  const options = runOptions(given, ALL_BACKINGS);
+  return report(positionals, options, surroundings, (chosen) => comparePlans(chosen, options.guestTimer), (head, runs) => {
+    const agreement = compareRuns(runs);
+    const comparison: CompareReport = { schema: 'tmk-vmm/compare@1', ...head, agreement, meaning: meaningOf(runs), runs };
+    return { text: options.reporter === 'json' ? toJson(comparison) : compareText(comparison, styleFor(options.output !== undefined)), ok: allOk(runs) && agreement.same };
+  });
+}
+
+function comparePlans(backings: readonly Backing<MachineBacking>[], only: GuestTimerChoice): RunPlan[] {
+  const plans = backings.flatMap((backing) => {
+    const timers: GuestTimerChoice[] = backing.capabilities.usesHardwareTimer ? ['hardware', 'vmtime'] : ['vmtime'];
+    return timers.filter((timer) => only === 'auto' || timer === only).map((guestTimer) => ({ backing, guestTimer }));
+  });
+  if (plans.length === 0) throw new UsageError(`--guest-timer ${only}: none of the backings chosen has a ${only} timer: choose others, or leave --guest-timer out`);
+  return plans;
+}
+
+async function report(
+  [path, ...patterns]: readonly string[],
+  options: RunOptions,
+  surroundings: Surroundings,
+  plansFor: (backings: readonly Backing<MachineBacking>[]) => readonly RunPlan[],
+  show: (head: ReportHead, runs: readonly RunReport[]) => CommandResult,
+): Promise<CommandResult> {
+  const guest = readGuest(path!);
+  const costModel = costModelOf(options);
+  const plans = plansFor(chooseBackings(await knownBackings(options.plugins), options.backings, options.settings));
+  const tests = selectTests(guest.image.tests, patterns);
+  const output = options.output === undefined ? undefined : new OutputFile('output', options.output);
+  const trace = options.trace === undefined ? undefined : new OutputFile('trace', options.trace);
+  const context: RunContext = {
+    version: surroundings.version,
+    guest,
+    tests,
+    machine: options.machine,
+    disableLowerVtlTimerVirt: isSet(surroundings.environment['OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT']),
+    trace: trace && new Trace(trace, options.machine.tscHz),
+  };
+  try {
+    const runs = plans.map((plan) => runTests(context, plan));
+    const result = show(reportHead(surroundings.version, options.machine, costModel, guest), runs);
+    if (!output) return result;
+    output.write(result.text);
+    return { ...result, text: '' };
+  } finally {
+    output?.close();
+    trace?.close();
+  }
+}
+
+function costModelOf({ machine }: RunOptions): CostModel {
+  try {
+    return withCosts(defaultCosts, machine.costs);
+  } catch (error) {
+    if (error instanceof CostError) throw new UsageError(`--cost: ${error.message}`);
+    throw error;
+  }
+}
+
+/** As OpenHCL reads its boolean options from the environment. */
+function isSet(value: string | undefined): boolean {
+  return value === '1' || value?.toLowerCase() === 'true';
+}

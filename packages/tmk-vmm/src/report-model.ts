@@ -1,0 +1,97 @@
+/** What a run tells, as plain data: reporters only show it. The shape and key order of the JSON schemas under `schema/`. */
+import type { CostModel, LedgerSnapshot } from '@paravisor/virt-machine';
+import type { TimerSummary } from '@paravisor/partition';
+import type { MachineOptions } from './cli/options.js';
+import type { GuestFile } from './guest-file.js';
+
+/** The openvmm commit whose behaviour is modelled. */
+const OPENVMM_COMMIT = '1488a37b7';
+
+export type Outcome = 'passed' | 'failed' | 'faulted' | 'timeout';
+
+/** One test under one backing and timer. */
+export interface TestReport {
+  readonly name: string;
+  readonly outcome: Outcome;
+  readonly expectedFailure: boolean;
+  /** True when the outcome is the expected one. */
+  readonly ok: boolean;
+  readonly reason: string | null;
+  readonly log: readonly string[];
+  readonly guest: { readonly instructions: number; readonly virtualNs: number };
+  readonly exits: LedgerSnapshot;
+  readonly timers: TimerSummary;
+  /** Wall-clock milliseconds: the only figure that differs between two runs. */
+  readonly wallMs: number;
+}
+
+/** All tests under one backing and timer. */
+export interface RunReport {
+  readonly backing: string;
+  readonly isolation: string;
+  readonly guestTimer: 'hardware' | 'vmtime';
+  readonly usesHardwareTimer: boolean;
+  readonly options: Readonly<Record<string, string>>;
+  readonly tests: readonly TestReport[];
+}
+
+/** What stands above the runs: enough to repeat them. */
+export interface ReportHead {
+  readonly version: string;
+  readonly models: { readonly openvmm: string };
+  readonly seed: number;
+  readonly tscHz: number;
+  readonly ips: number;
+  readonly vps: number;
+  readonly memoryMiB: number;
+  readonly timeoutNs: number;
+  readonly costModel: CostModel;
+  readonly guest: { readonly path: string; readonly sha256: string; readonly tests: number };
+}
+
+/** The object of `--reporter json`. */
+export interface ResultsReport extends ReportHead {
+  readonly schema: 'tmk-vmm/results@1';
+  readonly runs: readonly RunReport[];
+}
+
+/** How what the guest saw compares across runs: outcome and log of each test. */
+export interface Agreement {
+  readonly same: boolean;
+  /** One line a difference. */
+  readonly differences: readonly string[];
+}
+
+/** The object of `compare --json`. */
+export interface CompareReport extends ReportHead {
+  readonly schema: 'tmk-vmm/compare@1';
+  readonly agreement: Agreement;
+  /** What the figures mean, in one line. */
+  readonly meaning: string;
+  readonly runs: readonly RunReport[];
+}
+
+export function reportHead(version: string, machine: MachineOptions, costModel: CostModel, guest: GuestFile): ReportHead {
+  return {
+    version,
+    models: { openvmm: OPENVMM_COMMIT },
+    seed: machine.seed,
+    tscHz: machine.tscHz,
+    ips: machine.ips,
+    vps: machine.vps,
+    memoryMiB: machine.memoryMiB,
+    timeoutNs: machine.timeoutNs,
+    costModel,
+    guest: { path: guest.path, sha256: guest.sha256, tests: guest.image.tests.length },
+  };
+}
+
+/** Whether every test of every run did as expected. */
+export function allOk(runs: readonly RunReport[]): boolean {
+  return runs.every(({ tests }) => tests.every(({ ok }) => ok));
+}
+
+/** A run in words: `tdx, hardware timer`. */
+export function runTitle({ backing, guestTimer }: Pick<RunReport, 'backing' | 'guestTimer'>): string {
+  return `${backing}, ${guestTimer === 'hardware' ? 'hardware timer' : 'VmTime'}`;
+}

@@ -1,0 +1,121 @@
+/** Runs tests: each in a fresh partition, under one backing and timer after another. */
+import { performance } from 'node:perf_hooks';
+import { ElfError, PartitionError, createPartition, tmkLoader } from '@paravisor/partition';
+import type { Partition, PartitionObserver, TmkTest } from '@paravisor/partition';
+import { StartupError } from '@paravisor/virt-core';
+import type { Backing } from '@paravisor/virt-core';
+import type { MachineBacking } from '@paravisor/virt-machine';
+import type { GuestTimerChoice, MachineOptions } from './cli/options.js';
+import { UsageError } from './errors.js';
+import type { GuestFile } from './guest-file.js';
+import { ModelFault } from './model-fault.js';
+import { RecentEvents } from './recent-events.js';
+import type { Outcome, RunReport, TestReport } from './report-model.js';
+import type { SelectedTest } from './test-selection.js';
+import type { Trace } from './trace.js';
+
+/** One backing with one timer. */
+export interface RunPlan {
+  readonly backing: Backing<MachineBacking>;
+  readonly guestTimer: GuestTimerChoice;
+}
+
+/** What every run of one call shares. */
+export interface RunContext {
+  readonly version: string;
+  readonly guest: GuestFile;
+  readonly tests: readonly SelectedTest<TmkTest>[];
+  readonly machine: MachineOptions;
+  /** OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT: concerns `auto` only. */
+  readonly disableLowerVtlTimerVirt: boolean;
+  readonly trace: Trace | undefined;
+}
+
+/** Runs the chosen tests. Throws `UsageError` when the partition cannot be made so, `ModelFault` when the model breaks. */
+export function runTests(context: RunContext, plan: RunPlan): RunReport {
+  const { backing } = plan;
+  const tests: TestReport[] = [];
+  let timer: Pick<RunReport, 'guestTimer' | 'usesHardwareTimer'> | undefined;
+  for (const selected of context.tests) {
+    const start = performance.now();
+    const partition = make(context, plan, selected, context.trace?.observe(backing.name, selected.test.name));
+    const { outcome, reason } = run(context, plan, selected, partition);
+    timer = { guestTimer: partition.guestTimer, usesHardwareTimer: partition.usesHardwareTimer };
+    tests.push(testReport(selected.test, partition, outcome, reason, performance.now() - start));
+  }
+  if (!timer) throw new UsageError(`${context.guest.path}: no test is chosen: tmk-vmm list shows the guest's tests`);
+  return { backing: backing.name, isolation: backing.isolation, ...timer, options: backing.options, tests };
+}
+
+function make(context: RunContext, { backing, guestTimer }: RunPlan, { index }: SelectedTest<TmkTest>, observer: PartitionObserver | undefined): Partition {
+  const { machine, guest } = context;
+  try {
+    return createPartition({
+      backing,
+      guestTimer,
+      disableLowerVtlTimerVirt: guestTimer === 'auto' && context.disableLowerVtlTimerVirt,
+      tscHz: machine.tscHz,
+      ips: machine.ips,
+      vps: machine.vps,
+      memoryMiB: machine.memoryMiB,
+      seed: machine.seed,
+      costs: machine.costs,
+      load: tmkLoader(guest.image, index),
+      ...(observer === undefined ? {} : { observer }),
+    });
+  } catch (error) {
+    if (error instanceof ElfError) throw new UsageError(`${guest.path}: ${error.message}`);
+    if (error instanceof PartitionError) throw new UsageError(error.message);
+    if (error instanceof StartupError) throw new UsageError(`${backing.name}: ${error.message}`);
+    throw error;
+  }
+}
+
+function run(context: RunContext, plan: RunPlan, selected: SelectedTest<TmkTest>, partition: Partition): { outcome: Outcome; reason: string | null } {
+  try {
+    const { kind, reason } = partition.run({ timeoutNs: context.machine.timeoutNs });
+    return { outcome: kind, reason };
+  } catch (error) {
+    throw new ModelFault(error, {
+      version: context.version,
+      guest: { path: context.guest.path, sha256: context.guest.sha256 },
+      test: selected.test.name,
+      backing: plan.backing.name,
+      options: plan.backing.options,
+      guestTimer: partition.guestTimer,
+      machine: context.machine,
+      lastEvents: replayForEvents(context, plan, selected),
+    });
+  }
+}
+
+/** The model is deterministic: the events before a fault are had by running into it again, so a run without faults pays nothing for them. */
+function replayForEvents(context: RunContext, plan: RunPlan, selected: SelectedTest<TmkTest>): readonly object[] {
+  const recent = new RecentEvents(context.machine.tscHz);
+  try {
+    make(context, plan, selected, recent.observer).run({ timeoutNs: context.machine.timeoutNs });
+  } catch {
+    // The same fault again: what came before it is what this is for.
+  }
+  return recent.list();
+}
+
+function testReport(test: TmkTest, partition: Partition, outcome: Outcome, reason: string | null, wallMs: number): TestReport {
+  return {
+    name: test.name,
+    outcome,
+    expectedFailure: test.expectedFailure,
+    ok: isOk(test.expectedFailure, outcome),
+    reason,
+    log: [...partition.log],
+    guest: { instructions: partition.instructions, virtualNs: partition.virtualNs },
+    exits: partition.ledger.snapshot(),
+    timers: partition.timers,
+    wallMs: Math.round(wallMs * 1000) / 1000,
+  };
+}
+
+/** An expected failure inverts the outcome (tmk_vmm); a test that never ends fails either way. */
+function isOk(expectedFailure: boolean, outcome: Outcome): boolean {
+  return expectedFailure ? outcome === 'failed' || outcome === 'faulted' : outcome === 'passed';
+}
