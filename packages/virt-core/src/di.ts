@@ -7,6 +7,8 @@
 import { ContainerModule } from 'inversify';
 import type { ServiceIdentifier } from 'inversify';
 import type { BackingFactory, BackingParameters, HardwareIsolatedGuestTimer } from './contract/index.js';
+import { createParavisor } from './vp/index.js';
+import type { Paravisor, ParavisorOptions } from './vp/index.js';
 
 /**
  * Identifies a service of type `T` in a container. A symbol at run time; its type is one of inversify's identifier types that carry `T`, so that
@@ -43,3 +45,13 @@ export function backingModule({ factory, createGuestTimer }: BackingServices): C
     bind(USES_HARDWARE_TIMER).toConstantValue(factory.usesHardwareTimer).whenNamed(factory.name);
   });
 }
+
+/** What a partition's paravisor is started with: bound by whoever puts the partition together, before `PARAVISOR` is asked for. */
+export const PARAVISOR_OPTIONS = token<ParavisorOptions>('paravisor.ParavisorOptions');
+/** A partition's paravisor, one a container. Asking for it may throw `StartupError`. */
+export const PARAVISOR = token<Paravisor>('paravisor.Paravisor');
+
+/** What virt-core brings. Load it into a container of the partition, since the paravisor is a singleton there. */
+export const virtCoreModule = new ContainerModule(({ bind }) => {
+  bind(PARAVISOR).toResolvedValue(createParavisor, [PARAVISOR_OPTIONS]).inSingletonScope();
+});

@@ -103,7 +103,7 @@ export interface ExitHandlers {
   emulateStringIo(vtl: number): EmulationStatus;
   /** VMCALL or VMMCALL: the hypercall whose control is in RCX (64-bit). Result goes to RAX. */
   hypercall(vtl: number): void;
-  /** The VTL executed HLT, or read the guest-idle MSR: it is not to run until an interrupt comes. */
+  /** The VTL executed HLT: it is not to run until an interrupt it can take comes. `readMsr` sees to the guest-idle MSR by itself. */
   halt(vtl: number): void;
   /** Ends the VP: triple fault, unknown exit, or an entry that failed. `reason` is one plain clause. */
   fatal(vtl: number, reason: string): void;

@@ -50,6 +50,7 @@ export class ParavisorVp {
   readonly #clock: ReferenceClock;
   /** [VTL0, VTL1]. */
   readonly #vtls: readonly LowerVtl[];
+  readonly #apicSets: readonly LocalApicSet[];
   readonly #refTime = new U64();
   readonly #hostTime = new U64();
   #activeVtl = VTL0;
@@ -62,6 +63,7 @@ export class ParavisorVp {
     this.#hcl = hclVp;
     this.#runPage = viewRunPage(hclVp.runPage);
     this.#shared = shared;
+    this.#apicSets = options.apicSets;
     this.#vmTime = new VmTimeAccess(hclVp, vmTimeOrigin.vmTime, vmTimeOrigin.osNs);
     this.#clock = new ReferenceClock(hclVp, options.tscFrequency);
     this.#vtls = [this.#createVtl(options, VTL0), this.#createVtl(options, VTL1)];
@@ -101,6 +103,11 @@ export class ParavisorVp {
     lowerVtl.scanIrr = true;
     lowerVtl.woken = true;
     if (vtl === VTL0 && this.index !== 0) lowerVtl.activity = Activity.WaitForSipi;
+  }
+
+  /** A device's interrupt message for this VP alone (`DeliveryMode`, vector): staged in its APIC, and the VP is woken. */
+  requestInterrupt(vtl: number, deliveryMode: number, vector: number, levelTriggered: boolean): void {
+    this.#apicSets[vtl]!.request(this.#vtls[vtl]!.apic, deliveryMode, vector, levelTriggered, false);
   }
 
   /** Queues a 256-byte message from the paravisor to a SINT of a lower VTL. */

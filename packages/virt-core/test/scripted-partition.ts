@@ -1,0 +1,274 @@
+import { RunStatus, U64 } from '@paravisor/hcl-protocol';
+import type { Hcl, HclVp, ReadonlyU64 } from '@paravisor/hcl-protocol';
+import { FlatMemory } from '../src/conformance/flat-memory.js';
+import type {
+  Backing,
+  BackingShared,
+  BackingVp,
+  BackingVpContext,
+  Chipset,
+  GuestRegisters,
+  HardwareIsolatedGuestTimer,
+  InitialRegisters,
+  SegmentRegister,
+} from '../src/contract/index.js';
+import { Segment } from '../src/contract/index.js';
+
+export const TSC_HZ = 2_000_000_000;
+export const RAM_BYTES = 0x10_0000;
+
+/** CPUID leaf 0 of an Intel processor up to leaf 0x16: "GenuineIntel". */
+const intelLeaf0 = [0x16, 0x756e6547, 0x6c65746e, 0x49656e69] as const;
+
+/** An ioctl line whose every answer is written by the test; it logs what the paravisor asked of it. */
+export class ScriptedHclVp implements HclVp {
+  readonly index = 0;
+  readonly runPage = new Uint8Array(4096);
+  readonly apicPage = new Uint8Array(4096);
+  readonly log: string[];
+  /** CPUID by leaf; leaves not here are zero. */
+  readonly cpuidLeaves = new Map<number, readonly [number, number, number, number]>([[0, intelLeaf0]]);
+  /** MSRs VTL2 may read. */
+  readonly msrs = new Map<number, bigint>([[0x40000022, BigInt(TSC_HZ)]]);
+  /** Virtual TSC now. OS time follows from it at `TSC_HZ`. */
+  tsc = 0n;
+  /** Ticks each RDTSC takes. */
+  rdtscCost = 0n;
+  runErrno = 0;
+  readonly interceptMessagePresent = false;
+  /** Called for each run ioctl. */
+  onRun: () => RunStatus = () => RunStatus.Pending;
+
+  constructor(log: string[]) {
+    this.log = log;
+  }
+
+  get cancelled(): boolean {
+    return this.runPage[0] !== 0;
+  }
+
+  vmsa(): null {
+    return null;
+  }
+  run(): RunStatus {
+    this.log.push(`run${this.cancelled ? ' (cancel set)' : ''}`);
+    return this.onRun();
+  }
+  tdcall(): number {
+    return 0;
+  }
+  getVpRegister(): number {
+    return 0;
+  }
+  setVpRegister(): number {
+    return 0;
+  }
+  pvalidate(): number {
+    return 0;
+  }
+  rmpadjust(): number {
+    return 0;
+  }
+  rdtsc(out: U64): void {
+    this.tsc += this.rdtscCost;
+    out.setBigInt(this.tsc);
+  }
+  cpuid(leaf: number, _subleaf: number, out: Int32Array): void {
+    out.set(this.cpuidLeaves.get(leaf >>> 0) ?? [0, 0, 0, 0]);
+  }
+  rdmsr(index: number, out: U64): boolean {
+    const value = this.msrs.get(index);
+    if (value === undefined) return false;
+    out.setBigInt(value);
+    return true;
+  }
+  osTimeNs(out: U64): void {
+    out.setBigInt((this.tsc * 1_000_000_000n) / BigInt(TSC_HZ));
+  }
+  armTimer(osNs: ReadonlyU64): void {
+    this.log.push(`arm ${U64.of(0).set(osNs).toBigInt()}`);
+  }
+  cancelTimer(): void {
+    this.log.push('cancel timer');
+  }
+}
+
+/** A VTL's registers as plain values. 64-bit mode, paging by `cr3`, supervisor, unless a test says otherwise. */
+export class PlainRegisters implements GuestRegisters {
+  readonly gpr = new BigUint64Array(16);
+  rip = 0n;
+  rflags = 0x202;
+  cr0 = 0x80010001n;
+  cr2 = 0n;
+  cr3 = 0n;
+  cr4 = 0x20n;
+  efer = 0xd01n;
+  currentCpl = 0;
+
+  readGpr(index: number, out: U64): void {
+    out.setBigInt(this.gpr[index]!);
+  }
+  writeGpr(index: number, value: ReadonlyU64): void {
+    this.gpr[index] = new U64().set(value).toBigInt();
+  }
+  readRip(out: U64): void {
+    out.setBigInt(this.rip);
+  }
+  writeRip(value: ReadonlyU64): void {
+    this.rip = new U64().set(value).toBigInt();
+  }
+  readRflags(): number {
+    return this.rflags;
+  }
+  writeRflags(value: number): void {
+    this.rflags = value;
+  }
+  readCr(number: 0 | 2 | 3 | 4, out: U64): void {
+    out.setBigInt({ 0: this.cr0, 2: this.cr2, 3: this.cr3, 4: this.cr4 }[number]);
+  }
+  writeCr2(value: ReadonlyU64): void {
+    this.cr2 = new U64().set(value).toBigInt();
+  }
+  readEfer(out: U64): void {
+    out.setBigInt(this.efer);
+  }
+  readSegment(index: number, out: SegmentRegister): void {
+    out.selector = index === Segment.Cs ? 8 : 0x10;
+    out.attributes = index === Segment.Cs ? 0xa09b : 0xc093;
+    out.limit = 0xffffffff;
+    out.base.setParts(0, 0);
+  }
+  cpl(): number {
+    return this.currentCpl;
+  }
+}
+
+/** A backing that records each call of the loop, and does nothing else. */
+export class RecordingVp implements BackingVp {
+  readonly context: BackingVpContext;
+  readonly log: string[];
+  readonly vtlRegisters = [new PlainRegisters(), new PlainRegisters()];
+  /** Called after each run ioctl: what the exit asks for. */
+  onExit: (vtl: number) => void = () => {};
+
+  constructor(context: BackingVpContext, log: string[]) {
+    this.context = context;
+    this.log = log;
+  }
+
+  readonly registers = (vtl: number): PlainRegisters => this.vtlRegisters[vtl]!;
+
+  initialize(vtl: number): void {
+    this.log.push(`initialize ${vtl}`);
+  }
+  deliverPendingEvents(vtl: number): void {
+    this.log.push(`pending events ${vtl}`);
+  }
+  offerInterrupt(vtl: number, vector: number): void {
+    this.log.push(`offer ${vtl} ${vector}`);
+  }
+  offerNmi(vtl: number): void {
+    this.log.push(`nmi ${vtl}`);
+  }
+  injectException(vtl: number, vector: number, errorCode: number): void {
+    this.log.push(`exception ${vtl} ${vector} ${errorCode}`);
+  }
+  beforeRun(vtl: number, halted: boolean): void {
+    this.log.push(`before ${vtl}${halted ? ' halted' : ''}`);
+  }
+  afterRun(vtl: number, status: RunStatus): void {
+    this.log.push(`after ${vtl} ${status}`);
+    this.onExit(vtl);
+  }
+}
+
+/** A guest timer that records what it is asked. */
+export class RecordingTimer implements HardwareIsolatedGuestTimer {
+  readonly log: string[];
+  constructor(log: string[]) {
+    this.log = log;
+  }
+  isHardwareVirtualized(): boolean {
+    return true;
+  }
+  updateDeadline(_vp: BackingVp, now: ReadonlyU64, next: ReadonlyU64): void {
+    this.log.push(`update ${new U64().set(now).toBigInt()} ${new U64().set(next).toBigInt()}`);
+  }
+  clearDeadline(): void {
+    this.log.push('clear');
+  }
+  beginLowerVtlRun(): void {}
+  endLowerVtlRun(): void {}
+}
+
+/** Device accesses as they arrive; reads answer from `values` by address, or all ones. */
+export class RecordingChipset implements Chipset {
+  readonly log: string[] = [];
+  readonly values = new Map<number, bigint>();
+
+  readMmio(gpa: number, size: number, out: U64): void {
+    this.log.push(`read 0x${gpa.toString(16)} ${size}`);
+    out.setBigInt(this.values.get(gpa) ?? (1n << BigInt(8 * size)) - 1n);
+  }
+  writeMmio(gpa: number, size: number, value: ReadonlyU64): void {
+    this.log.push(`write 0x${gpa.toString(16)} ${size} 0x${new U64().set(value).toBigInt().toString(16)}`);
+  }
+  readPort(port: number, size: number): number {
+    this.log.push(`in 0x${port.toString(16)} ${size}`);
+    return Number(this.values.get(port) ?? -1n);
+  }
+  writePort(port: number, size: number, value: number): void {
+    this.log.push(`out 0x${port.toString(16)} ${size} 0x${(value >>> 0).toString(16)}`);
+  }
+}
+
+export const initialRegisters: InitialRegisters = {
+  gpr: [],
+  rip: 0n,
+  rflags: 2n,
+  cr0: 0x80000001n,
+  cr3: 0n,
+  cr4: 0x20n,
+  efer: 0xd01n,
+  pat: 0x0007040600070406n,
+  gdtr: { base: 0n, limit: 0 },
+  idtr: { base: 0n, limit: 0 },
+  segments: [],
+};
+
+/** One VP on a scripted ioctl line under a recording backing; `isolation` and the interrupt rule as the test wants them. */
+export class ScriptedMachine {
+  readonly log: string[] = [];
+  readonly memory = new FlatMemory(RAM_BYTES);
+  readonly vp = new ScriptedHclVp(this.log);
+  readonly hcl: Hcl = { checkExtension: () => -95, hvcall: () => 2, vps: [this.vp], memory: this.memory };
+  readonly chipset = new RecordingChipset();
+  readonly backing: Backing;
+  #recording: RecordingVp | null = null;
+
+  constructor({ isolation = 'none', isolationType = 3, enlightenments = 0xa24, interruptEndsHaltWithoutIf = false } = {}) {
+    const shared: BackingShared = {
+      guestTimer: new RecordingTimer(this.log),
+      usesHardwareTimer: true,
+      hypervisorCpuid: { isolationType, enlightenments },
+      interruptEndsHaltWithoutIf,
+      createVp: (context) => (this.#recording = new RecordingVp(context, this.log)),
+    };
+    this.backing = { name: 'recording', isolation, capabilities: { usesHardwareTimer: true }, options: {}, createShared: () => shared, machine: null };
+  }
+
+  /** The recording VP; exists once a paravisor was made. */
+  get recording(): RecordingVp {
+    if (this.#recording === null) throw new Error('no paravisor was made on this machine yet');
+    return this.#recording;
+  }
+
+  get options() {
+    return { backing: this.backing, hcl: this.hcl, chipset: this.chipset, initialRegisters, disableLowerVtlTimerVirt: false };
+  }
+
+  /** Forgets what was logged so far, and gives it. */
+  takeLog(): string[] {
+    return this.log.splice(0);
+  }
+}
