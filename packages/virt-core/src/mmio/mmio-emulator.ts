@@ -59,10 +59,10 @@ export class MmioEmulator {
     const inFirstPage = Math.min(INSTRUCTION_BYTES, PAGE_BYTES - (this.#register.lo & (PAGE_BYTES - 1)));
     if (!this.#fetch(rip, 0, inFirstPage)) return this.#accessFailed(vtl);
     const outcome = emulate(this.#cpu, this.#code, inFirstPage);
-    if (outcome.status !== EmulateStatus.Truncated) return this.#finish(vtl, rip, outcome);
+    if (outcome.status !== EmulateStatus.Truncated) return this.#finish(vtl, rip, inFirstPage, outcome);
 
     if (!this.#fetch(rip, inFirstPage, INSTRUCTION_BYTES)) return this.#accessFailed(vtl);
-    return this.#finish(vtl, rip, emulate(this.#cpu, this.#code, INSTRUCTION_BYTES));
+    return this.#finish(vtl, rip, INSTRUCTION_BYTES, emulate(this.#cpu, this.#code, INSTRUCTION_BYTES));
   }
 
   #in64BitMode(registers: GuestRegisters): boolean {
@@ -82,7 +82,7 @@ export class MmioEmulator {
     return false;
   }
 
-  #finish(vtl: number, rip: bigint, outcome: EmulateOutcome): EmulationStatus {
+  #finish(vtl: number, rip: bigint, fetched: number, outcome: EmulateOutcome): EmulationStatus {
     switch (outcome.status) {
       case EmulateStatus.Done:
       case EmulateStatus.Repeat:
@@ -93,7 +93,7 @@ export class MmioEmulator {
         this.#options.backing.injectException(vtl, outcome.vector, outcome.errorCode);
         return EmulationStatus.Faulted;
       default: {
-        const bytes = Array.from(this.#code, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+        const bytes = Array.from(this.#code.subarray(0, fetched), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
         return this.#fatal(vtl, `the instruction at 0x${rip.toString(16)} accessed a device and cannot be emulated: ${bytes}`);
       }
     }
