@@ -79,7 +79,7 @@ export type MsrStatus = (typeof MsrStatus)[keyof typeof MsrStatus];
 
 /** Result of emulating an instruction. */
 export const EmulationStatus = {
-  /** Registers, RIP included, are updated. */
+  /** Registers, RIP included, are updated. The interrupt shadow is the backing's to clear. */
   Done: 0,
   /** An exception was injected through the backing; RIP is unchanged. */
   Faulted: 1,

@@ -76,7 +76,8 @@ export class MmioEmulator {
   #fetch(rip: bigint, from: number, to: number): boolean {
     const gpa = this.#translation.translate(BigInt.asUintN(64, rip + BigInt(from)), PageAccess.Fetch);
     if (gpa < 0) return false;
-    if (this.#options.memory.read(gpa, this.#code.subarray(from, to))) return true;
+    const whole = from === 0 && to === INSTRUCTION_BYTES;
+    if (this.#options.memory.read(gpa, whole ? this.#code : this.#code.subarray(from, to))) return true;
     this.#translation.failure.pageFault = false;
     this.#translation.failure.gpa = gpa;
     return false;
