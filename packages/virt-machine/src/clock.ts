@@ -8,8 +8,12 @@ const EXACT = 2 ** 52;
 
 /** Checks a time base. @throws {RangeError} unless both are integers with 1 ≤ ips ≤ tscHz ≤ `MAX_TSC_HZ`. */
 export function checkTimeBase(tscHz: number, ips: number): void {
-  if (!Number.isInteger(tscHz) || tscHz < 1 || tscHz > MAX_TSC_HZ) throw new RangeError(`the TSC frequency must be an integer from 1 to ${MAX_TSC_HZ} Hz, not ${tscHz}`);
-  if (!Number.isInteger(ips) || ips < 1 || ips > tscHz) throw new RangeError(`instructions a second must be an integer from 1 to the TSC frequency ${tscHz}, not ${ips}`);
+  if (!Number.isInteger(tscHz) || tscHz < 1 || tscHz > MAX_TSC_HZ) {
+    throw new RangeError(`the TSC frequency must be an integer from 1 to ${MAX_TSC_HZ} Hz, not ${tscHz}`);
+  }
+  if (!Number.isInteger(ips) || ips < 1 || ips > tscHz) {
+    throw new RangeError(`instructions a second must be an integer from 1 to the TSC frequency ${tscHz}, not ${ips}`);
+  }
 }
 
 /**

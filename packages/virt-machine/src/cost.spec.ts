@@ -2,12 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { CostError, costFigures, costNames, defaultCosts, withCosts } from './cost.js';
 
 describe('the cost model', () => {
-  it('gives every figure a source, or the reason of an assumption', () => {
-    for (const name of costNames) {
-      const figure = costFigures[name];
-      expect(figure.source.length, name).toBeGreaterThan(10);
-      expect(Number.isInteger(figure.ticks) && figure.ticks >= figure.minimum, name).toBe(true);
-    }
+  it.each(costNames)('gives %s a source, or the reason of an assumption', (name) => {
+    const figure = costFigures[name];
+    expect(figure.source.length).toBeGreaterThan(10);
+    expect(figure.ticks).toBeGreaterThanOrEqual(figure.minimum);
+    expect(withCosts(defaultCosts, { [name]: figure.ticks }).ticks).toEqual(defaultCosts.ticks);
   });
 
   it('replaces figures by name and says so in its own name', () => {

@@ -85,7 +85,13 @@ export const costFigures = {
     assumption: true,
     source: 'as hostTimerArm: leaving and re-entering a confidential VM',
   },
-  hostHalt: { ticks: 2000, minimum: 0, what: 'VTL2 halts: the way to the host hypervisor (`halt`)', assumption: true, source: 'half of hostTimerArm: one way only' },
+  hostHalt: {
+    ticks: 2000,
+    minimum: 0,
+    what: 'VTL2 halts: the way to the host hypervisor (`halt`)',
+    assumption: true,
+    source: 'half of hostTimerArm: one way only',
+  },
   hostWake: {
     ticks: 6000,
     minimum: 0,

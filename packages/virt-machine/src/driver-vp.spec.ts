@@ -1,4 +1,17 @@
-import { Errno, ExitDestination, ExitReason, HvMsr, HvRegister, HvStatus, OffloadFlag, RunFlag, RunStatus, U64, newTdcallArgument, viewRunPage } from '@paravisor/hcl-protocol';
+import {
+  Errno,
+  ExitDestination,
+  ExitReason,
+  HvMsr,
+  HvRegister,
+  HvStatus,
+  OffloadFlag,
+  RunFlag,
+  RunStatus,
+  U64,
+  newTdcallArgument,
+  viewRunPage,
+} from '@paravisor/hcl-protocol';
 import type { RunPage } from '@paravisor/hcl-protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { VpClock } from './clock.js';

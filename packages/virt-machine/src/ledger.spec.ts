@@ -31,7 +31,9 @@ describe('the exit ledger', () => {
 
   it('tells VPs and VTLs apart', () => {
     const ledger = new Ledger(2, silentMachineObserver, []);
-    for (let vp = 0; vp < 2; vp++) for (let vtl = 0; vtl < 3; vtl++) for (let n = 0; n <= vp * 3 + vtl; n++) ledger.count(vp, vtl, Paravisor, ExitReason.hlt, 0);
+    for (let pair = 0; pair < 6; pair++) {
+      for (let n = 0; n <= pair; n++) ledger.count(Math.floor(pair / 3), pair % 3, Paravisor, ExitReason.hlt, 0);
+    }
     expect(ledger.total(Paravisor)).toBe(21);
     expect(ledger.total(Paravisor, { vp: 1 })).toBe(15);
     expect(ledger.countOf(Paravisor, ExitReason.hlt, { vtl: 2 })).toBe(9);
