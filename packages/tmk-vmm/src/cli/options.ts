@@ -65,7 +65,7 @@ function machineOptions(given: GivenOptions): MachineOptions {
     ips: integer(given, 'ips', 2e7),
     vps: integer(given, 'vps', 1),
     memoryMiB: integer(given, 'memory', 4),
-    timeoutNs: timeout(given),
+    timeoutNs: timeout(given, integer(given, 'tsc-hz', 2e9)),
     costs: Object.fromEntries(all(given, 'cost').map(parseCost)),
   };
 }
@@ -110,11 +110,12 @@ function integer(given: GivenOptions, name: string, fallback: number): number {
   return value;
 }
 
-function timeout(given: GivenOptions): number {
-  const text = one(given, 'timeout');
-  if (text === undefined) return 10 * NS_PER_S;
-  const ns = /^\d+(\.\d+)?$/.test(text) ? Math.round(Number(text) * NS_PER_S) : Number.NaN;
-  if (!(ns >= 1 && Number.isSafeInteger(ns))) throw new UsageError(`--timeout "${text}" is not a number of virtual seconds above 0: give it as in --timeout 2.5`);
+function timeout(given: GivenOptions, tscHz: number): number {
+  const text = one(given, 'timeout') ?? '10';
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  const ns = Math.round(seconds * NS_PER_S);
+  if (!(ns >= 1)) throw new UsageError(`--timeout "${text}" is not a number of virtual seconds above 0: give it as in --timeout 2.5`);
+  if (Math.max(ns, seconds * tscHz) > Number.MAX_SAFE_INTEGER) throw new UsageError(`--timeout ${text} is longer than the virtual clock can count: give fewer seconds, or a lower --tsc-hz`);
   return ns;
 }
 
