@@ -17,7 +17,7 @@ export class FlatMemory implements GuestMemoryLine {
 
   read(gpa: number, out: Uint8Array): boolean {
     if (gpa + out.length > this.ramBytes) return false;
-    out.set(this.bytes.subarray(gpa, gpa + out.length));
+    for (let i = 0; i < out.length; i++) out[i] = this.bytes[gpa + i]!;
     return true;
   }
 

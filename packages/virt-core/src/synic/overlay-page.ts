@@ -1,4 +1,4 @@
-import type { GuestMemoryLine, ReadonlyU64 } from '@paravisor/hcl-protocol';
+import type { GuestMemoryLine, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 
 const PAGE_BYTES = 4096;
 const TWO_32 = 4294967296;
@@ -10,6 +10,7 @@ const TWO_32 = 4294967296;
 export class OverlayPage {
   readonly #memory: GuestMemoryLine;
   readonly #private = new Uint8Array(PAGE_BYTES);
+  readonly #privateView = new DataView(this.#private.buffer);
   /** Guest physical address, −1 while private. */
   #gpa = -1;
 
@@ -34,13 +35,10 @@ export class OverlayPage {
     this.#gpa = -1;
   }
 
-  /** Copies `out.length` bytes from `offset`. */
-  read(offset: number, out: Uint8Array): void {
-    if (this.#gpa >= 0) {
-      this.#memory.read(this.#gpa + offset, out);
-      return;
-    }
-    for (let i = 0; i < out.length; i++) out[i] = this.#private[offset + i]!;
+  /** Reads the aligned 8 bytes at `offset`. */
+  readU64(offset: number, out: U64): void {
+    if (this.#gpa >= 0) this.#memory.readU64(this.#gpa + offset, out);
+    else out.setParts(this.#privateView.getInt32(offset, true), this.#privateView.getInt32(offset + 4, true));
   }
 
   /** Copies `data` to `offset`. */

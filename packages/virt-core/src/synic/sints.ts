@@ -10,7 +10,6 @@ export interface SynicInterruptSink {
 }
 
 const SLOT_BYTES = hvMessageLayout.size;
-const TYPE_OFFSET = hvMessageLayout.fields.type.offset;
 const FLAGS_OFFSET = hvMessageLayout.fields.flags.offset;
 
 /** SINT registers, the message page, and which slots are awaited or known to be free. Bit n of a mask is SINT n. */
@@ -23,7 +22,7 @@ export class SintState {
   /** SINTs whose slot was seen free, and not used since; remembered also across moves of the message page. */
   ready = 0;
   readonly #interrupts: SynicInterruptSink;
-  readonly #type = new Uint8Array(4);
+  readonly #header = new U64();
   readonly #flags = new Uint8Array(1);
 
   constructor(memory: GuestMemoryLine, interrupts: SynicInterruptSink) {
@@ -53,12 +52,12 @@ export class SintState {
   checkReady(sint: number): boolean {
     if (this.isReady(sint)) return true;
     const slot = sint * SLOT_BYTES;
-    const type = this.#type;
-    this.page.read(slot + TYPE_OFFSET, type);
-    if ((type[0]! | type[1]! | type[2]! | type[3]!) !== HvMessageType.None) {
-      this.page.read(slot + FLAGS_OFFSET, this.#flags);
-      if ((this.#flags[0]! & HvMessageFlag.Pending) === 0) {
-        this.#flags[0]! |= HvMessageFlag.Pending;
+    this.page.readU64(slot, this.#header);
+    // Type in bits 31:0, payload size in 39:32, flags in 47:40.
+    if (this.#header.lo !== HvMessageType.None) {
+      const flags = (this.#header.hi >>> 8) & 0xff;
+      if ((flags & HvMessageFlag.Pending) === 0) {
+        this.#flags[0] = flags | HvMessageFlag.Pending;
         this.page.write(slot + FLAGS_OFFSET, this.#flags);
       }
       return false;

@@ -241,6 +241,20 @@ describe('event flags', () => {
     expect(interrupts).toEqual([[0x62, false]]);
   });
 
+  it('flags of a byte and of a word do not disturb each other', () => {
+    for (const flag of [0, 1, 31, 32, 40, 63, 64]) expect(synic.signalEvent(2, flag)).toBe(true);
+    for (const flag of [0, 1, 31, 32, 40, 63, 64]) expect(synic.signalEvent(2, flag)).toBe(false);
+    expect([...memory.bytes.subarray(SIEFP + 512, SIEFP + 521)]).toEqual([3, 0, 0, 0x80, 1, 1, 0, 0x80, 1]);
+  });
+
+  it('wait in a private page while SIEFP is off', () => {
+    write(HvMsr.Siefp, SIEFP);
+    expect(synic.signalEvent(2, 9)).toBe(true);
+    expect(synic.signalEvent(2, 9)).toBe(false);
+    write(HvMsr.Siefp, SIEFP | 1);
+    expect(memory.bytes[SIEFP + 513]).toBe(2);
+  });
+
   it('SCONTROL gates event flags and nothing else', () => {
     write(HvMsr.Scontrol, 0);
     expect(synic.signalEvent(2, 0)).toBe(false);

@@ -39,6 +39,7 @@ export class Synic {
   readonly #scontrol = new U64();
   readonly #siefp = new U64();
   readonly #simp = new U64();
+  readonly #eventFlags = new U64();
   readonly #eventByte = new Uint8Array(1);
 
   constructor(options: SynicOptions) {
@@ -159,12 +160,13 @@ export class Synic {
   /** Sets event flag `flag` (0 .. 2047) of `sint` and raises its interrupt. False when it was set already, the SINT is masked or proxied, or SCONTROL is off. */
   signalEvent(sint: number, flag: number): boolean {
     if ((this.#scontrol.lo & REGISTER_ENABLE) === 0 || this.sints.isMasked(sint) || this.sints.isProxied(sint)) return false;
-    const offset = sint * EVENT_FLAG_BYTES_PER_SINT + (flag >>> 3);
+    const byte = sint * EVENT_FLAG_BYTES_PER_SINT + (flag >>> 3);
+    this.#eventPage.readU64(byte & ~7, this.#eventFlags);
+    const found = ((byte & 4) === 0 ? this.#eventFlags.lo : this.#eventFlags.hi) >>> (8 * (byte & 3));
     const mask = 1 << (flag & 7);
-    this.#eventPage.read(offset, this.#eventByte);
-    if ((this.#eventByte[0]! & mask) !== 0) return false;
-    this.#eventByte[0]! |= mask;
-    this.#eventPage.write(offset, this.#eventByte);
+    if ((found & mask) !== 0) return false;
+    this.#eventByte[0] = found | mask;
+    this.#eventPage.write(byte, this.#eventByte);
     this.sints.interrupt(sint);
     return true;
   }
