@@ -1,4 +1,4 @@
-import { SINT_COUNT } from '@paravisor/hcl-protocol';
+import { hvMessageLayout, SINT_COUNT } from '@paravisor/hcl-protocol';
 import { PostStatus } from '../synic/index.js';
 import type { Synic } from '../synic/index.js';
 
@@ -15,9 +15,12 @@ export class MessageQueues {
     this.#synic = synic;
   }
 
-  /** Queues a 256-byte message for `sint`; the next scan that finds the slot free posts it. */
+  /** Queues a 256-byte message for `sint`; the next scan that finds the slot free posts it. Throws `RangeError` for another size or a SINT above 15. */
   enqueue(sint: number, message: Uint8Array): void {
-    this.#waiting[sint]!.push(message.slice());
+    const queue = this.#waiting[sint];
+    if (queue === undefined) throw new RangeError(`SINT ${sint}: there are ${SINT_COUNT}`);
+    if (message.length !== hvMessageLayout.size) throw new RangeError(`a message is ${hvMessageLayout.size} bytes, not ${message.length}`);
+    queue.push(message.slice());
     this.#sints |= 1 << sint;
     this.#synic.requestSintReadiness(this.#sints);
   }

@@ -198,7 +198,22 @@ describe('messages from the paravisor', () => {
   });
 });
 
+describe('the bounds of a message', () => {
+  it('are checked when it is queued', () => {
+    const { vp } = start();
+    expect(() => vp.postMessage(0, 16, new Uint8Array(256))).toThrow(RangeError);
+    expect(() => vp.postMessage(0, 2, new Uint8Array(255))).toThrow(RangeError);
+  });
+});
+
 describe('the end of a VP', () => {
+  it('an INIT to the VP ends it, and says why', () => {
+    const { vp } = start();
+    vp.requestInterrupt(0, DeliveryMode.Init, 0, false);
+    expect(vp.prepare()).toBe(false);
+    expect(vp.fault?.reason).toContain('INIT');
+  });
+
   it('a fatal exit is recorded once and stops the loop', () => {
     const { machine, paravisor, vp, handlers } = start();
     machine.vp.onRun = () => RunStatus.Finished;

@@ -100,7 +100,6 @@ export class ParavisorVp {
     this.backing.initialize(vtl, registers);
     const lowerVtl = this.#vtls[vtl]!;
     lowerVtl.enabled = true;
-    lowerVtl.scanIrr = true;
     lowerVtl.woken = true;
     if (vtl === VTL0 && this.index !== 0) lowerVtl.activity = Activity.WaitForSipi;
   }
