@@ -1,0 +1,54 @@
+/** The TDX module and the driver's TDX path of one partition. */
+import { ExitReason, MshvCapability, exitReasonsOf } from '@paravisor/hcl-protocol';
+import type { IsolationMachine, IsolationVp, MachineBacking, MachineContext, VpMachine } from '@paravisor/virt-machine';
+import { answerTo } from './capability.js';
+import type { TimerCapability } from './capability.js';
+import { TdxDriverVp } from './driver.js';
+import { TrustDomain } from './trust-domain.js';
+
+/** VTL0 and VTL1. */
+const L2_VMS = 2;
+/** CPUID 0x15 of a trust domain: its virtual TSC is a multiple of the 25 MHz crystal (TDX module ABI, "CPUID virtualization"). */
+const TSC_LEAF = 0x15;
+const CRYSTAL_HZ = 25_000_000;
+
+class TdxMachine implements IsolationMachine {
+  /** VTL2 reaches its host by TDG.VP.VMCALL. */
+  readonly hostCallReason = ExitReason.tdvmcall;
+  readonly #domain: TrustDomain;
+  readonly #tscHz: number;
+  readonly #timerCapability: TimerCapability;
+
+  constructor({ vpCount, tscHz }: MachineContext, timerCapability: TimerCapability) {
+    this.#domain = new TrustDomain(vpCount, L2_VMS);
+    this.#tscHz = tscHz;
+    this.#timerCapability = timerCapability;
+  }
+
+  checkExtension(capability: number): number | undefined {
+    return capability === MshvCapability.LowerVtlTimerVirt ? answerTo(this.#timerCapability) : undefined;
+  }
+
+  /** Leaf 0x15 names the frequency to the nearest 25 MHz, so it is within 12.5 MHz of the true one. */
+  cpuid(leaf: number, _subleaf: number, out: Int32Array): boolean {
+    if (leaf !== TSC_LEAF) return false;
+    out[0] = 1;
+    out[1] = Math.round(this.#tscHz / CRYSTAL_HZ);
+    out[2] = CRYSTAL_HZ;
+    out[3] = 0;
+    return true;
+  }
+
+  createVp(vp: VpMachine): IsolationVp {
+    return new TdxDriverVp(this.#domain, vp);
+  }
+}
+
+/** The machine half of the TDX backing. */
+export function tdxMachine(timerCapability: TimerCapability): MachineBacking {
+  return {
+    processorVendor: 'intel',
+    exitReasons: [...exitReasonsOf.tdx, ...exitReasonsOf.both],
+    create: (context) => new TdxMachine(context, timerCapability),
+  };
+}

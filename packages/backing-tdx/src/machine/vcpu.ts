@@ -1,0 +1,229 @@
+/** The TDX module's part of one VCPU: TDG.VP.ENTER with its exits, and the other leaves (TDX module ABI, TD partitioning). */
+import { EntryRcx, InterruptionInfo, L2_VM_COUNT, TdcallLeaf, TdxStatus, U64, VmxExit, VmxExitReason } from '@paravisor/hcl-protocol';
+import type { ReadonlyU64, TdcallArgument } from '@paravisor/hcl-protocol';
+import { GuestStop } from '@paravisor/virt-machine';
+import type { VpMachine } from '@paravisor/virt-machine';
+import { entryIsValid } from './entry-checks.js';
+import { ExitInformation } from './exit-information.js';
+import type { TdxExitInfo } from './exit-information.js';
+import { TIMER_OFF } from './l2-tsc-deadline.js';
+import { L2Vm } from './l2-vm.js';
+import type { GuestStateArea } from './l2-vm.js';
+import { Tdvps } from './tdvps.js';
+import type { TrustDomain } from './trust-domain.js';
+
+/** How TDG.VP.ENTER stands. */
+export const EnterResult = {
+  /** It returned: RAX and the rest are in the exit information. */
+  Returned: 0,
+  /** The L2 VM may not run on for now (`GuestStop.Horizon`): call `resume`. */
+  Pending: 1,
+} as const;
+export type EnterResult = (typeof EnterResult)[keyof typeof EnterResult];
+
+/** RCX of TDG.VP.ENTER: bits 1:0 and 53:52 mean something, the rest is reserved. */
+const TLB_INVALIDATION = 3;
+/** Alignment of L2_ENTER_GUEST_STATE. */
+const GUEST_STATE_ALIGNMENT = 256;
+/** Above this, a tick is no exact number; no run lasts so long. */
+const TICKS_LIMIT_HIGH = 2 ** 21;
+
+/** The L2 VM index in RCX of TDG.VP.ENTER. */
+export const entryVmIndex = (rcx: ReadonlyU64): number => (rcx.hi & EntryRcx.HighVmMask) >>> EntryRcx.HighVmShift;
+
+export class TdxVcpu {
+  readonly tdvps: Tdvps;
+  readonly #domain: TrustDomain;
+  readonly #machine: VpMachine;
+  readonly #area: GuestStateArea;
+  readonly #areaAddress: number;
+  readonly #info: TdxExitInfo;
+  readonly #exit: ExitInformation;
+  readonly #expiry = new U64();
+  readonly #value = new U64();
+  /** The L2 VM being run, and the tick at which its preemption timer ends the run. */
+  #running: L2Vm | null = null;
+  #deadlineTicks = Infinity;
+  /** The event this entry injected, and `retired` then: as long as nothing ran, its delivery has not begun. */
+  #injection = 0;
+  #injectionErrorCode = 0;
+  #injectionLength = 0;
+  #retiredAtEntry = 0;
+
+  /**
+   * `area` and `info` are the run page's guest state and exit information; `areaAddress` is where VTL2 has the former in its physical memory.
+   */
+  constructor(domain: TrustDomain, machine: VpMachine, area: GuestStateArea, areaAddress: number, info: TdxExitInfo) {
+    this.#domain = domain;
+    this.#machine = machine;
+    this.#area = area;
+    this.#areaAddress = areaAddress;
+    this.#info = info;
+    this.#exit = new ExitInformation(info);
+    const vms = Array.from({ length: L2_VM_COUNT + 1 }, (_, index) =>
+      index >= 1 && index <= domain.l2VmCount ? new L2Vm(index, machine.processors[index - 1]!, domain.tsc) : null,
+    );
+    this.tdvps = new Tdvps(machine, vms, domain.tsc);
+  }
+
+  /** The L2 VM of an index, or null when there is none. */
+  vm(index: number): L2Vm | null {
+    return this.tdvps.vms[index] ?? null;
+  }
+
+  /** TDG.VP.ENTER, until the L2 VM exits to VTL2, or the entry is refused. */
+  enter(rcx: ReadonlyU64): EnterResult {
+    const vm = this.#vmToEnter(rcx);
+    if (vm === null) return this.#refuse(TdxStatus.OperandInvalid);
+    // The model raises no virtual interrupt for VTL2 that VTL2 masks by priority, so any pending one exceeds its PPR class.
+    if (this.#machine.host.vtl2InterruptPending) return this.#refuse(TdxStatus.PendingInterrupt);
+
+    const { processor, vmcs } = vm;
+    const { clock, costs } = this.#machine;
+    clock.charge(costs.ticks.vmEntry);
+    vmcs.apply();
+    if ((rcx.lo & TLB_INVALIDATION) !== 0) processor.flushTlb();
+    const injection = vmcs.entryInterruptInfo.lo;
+    if (!entryIsValid(processor, this.#area.rflags, injection, vmcs.entryControls.lo)) {
+      this.#exit.setPlain(processor, TdxStatus.Success, VmxExit.BadGuestState | VmxExitReason.EntryFailed);
+      return this.#leave();
+    }
+    vm.loadGuestState(this.#area);
+    this.#startTimer(vm);
+    this.#inject(vm, injection);
+    this.#running = vm;
+    return this.resume();
+  }
+
+  /** Goes on with an entry that was pending. */
+  resume(): EnterResult {
+    const vm = this.#running;
+    if (vm === null) throw new Error('no L2 VM is running on this VCPU');
+    const { processor } = vm;
+    const stop = this.#machine.runGuest(processor, this.#deadlineTicks);
+    switch (stop) {
+      case GuestStop.Horizon:
+        return EnterResult.Pending;
+      case GuestStop.Intercept:
+        this.#exit.setIntercept(processor);
+        break;
+      case GuestStop.Deadline:
+        this.#exit.setPlain(processor, TdxStatus.Success, VmxExit.TimerExpired);
+        this.#returnInjection(vm);
+        break;
+      case GuestStop.Vtl2Interrupt:
+        this.#exit.setPlain(processor, TdxStatus.L2ExitPendingInterrupt, VmxExit.ExternalInterrupt);
+        this.#returnInjection(vm);
+        break;
+      case GuestStop.Shutdown:
+        this.#exit.setPlain(processor, TdxStatus.Success, VmxExit.TripleFault);
+        break;
+      case GuestStop.Halted:
+        throw new Error('HLT retired in an L2 VM: the module fixes HLT exiting to one');
+    }
+    vm.storeGuestState(this.#area);
+    return this.#leave();
+  }
+
+  #leave(): EnterResult {
+    this.#running = null;
+    const { clock, costs } = this.#machine;
+    clock.charge(costs.ticks.vmExit);
+    return EnterResult.Returned;
+  }
+
+  #refuse(status: number): EnterResult {
+    this.#info.rax.setParts(0, status);
+    const { clock, costs } = this.#machine;
+    clock.charge(costs.ticks.tdcall);
+    return EnterResult.Returned;
+  }
+
+  /** The checks of TDG.VP.ENTER's operands; null stands for OPERAND_INVALID. */
+  #vmToEnter(rcx: ReadonlyU64): L2Vm | null {
+    if (this.#areaAddress % GUEST_STATE_ALIGNMENT !== 0) return null;
+    if ((rcx.lo & ~TLB_INVALIDATION) !== 0 || (rcx.hi & ~EntryRcx.HighVmMask) !== 0) return null;
+    const vm = this.vm(entryVmIndex(rcx));
+    return vm !== null && vm.vmcs.virtualApicPageSet ? vm : null;
+  }
+
+  #startTimer(vm: L2Vm): void {
+    const now = this.tdvps.nativeNow();
+    const timer = vm.deadline.preemptionTimer(now);
+    if (timer === TIMER_OFF) {
+      this.#deadlineTicks = Infinity;
+    } else if (timer === 0) {
+      this.#deadlineTicks = this.#machine.clock.now;
+    } else {
+      vm.deadline.expiry(now, timer, this.#expiry);
+      this.#domain.tsc.toVirtual(this.#expiry, this.#expiry);
+      this.#deadlineTicks = this.#expiry.hi >>> 0 < TICKS_LIMIT_HIGH ? this.#expiry.toNumber() : Infinity;
+    }
+  }
+
+  #inject({ processor, vmcs }: L2Vm, injection: number): void {
+    this.#injection = 0;
+    if ((injection & InterruptionInfo.Valid) === 0) return;
+    const hasErrorCode = (injection & InterruptionInfo.ErrorCodeValid) !== 0;
+    this.#injection = injection;
+    this.#injectionErrorCode = hasErrorCode ? vmcs.entryErrorCode.lo : 0;
+    this.#injectionLength = vmcs.entryInstructionLength.lo;
+    this.#retiredAtEntry = processor.retired;
+    processor.inject(
+      (injection & InterruptionInfo.TypeMask) >> InterruptionInfo.TypeShift,
+      injection & InterruptionInfo.VectorMask,
+      hasErrorCode ? vmcs.entryErrorCode.lo : -1,
+      vmcs.entryInstructionLength.lo,
+    );
+    vmcs.clearInjection();
+  }
+
+  /**
+   * An entry that ended before its first instruction: hardware would have delivered the event and shown the handler's first instruction. The model's
+   * processor has not begun, so the event goes back as IDT-vectoring information, and VTL2 injects it again.
+   */
+  #returnInjection({ processor }: L2Vm): void {
+    if (this.#injection === 0 || processor.retired !== this.#retiredAtEntry) return;
+    this.#exit.setIdtVectoring(this.#injection, this.#injectionErrorCode);
+    this.#info.r11.setParts(0, this.#injectionLength);
+  }
+
+  /** A leaf other than TDG.VP.ENTER and TDG.VP.VMCALL, on behalf of VTL2. The status goes to the high half of RAX. */
+  tdcall(argument: TdcallArgument): void {
+    argument.rax.setParts(0, this.#leaf(argument));
+  }
+
+  #leaf(argument: TdcallArgument): number {
+    const value = this.#value;
+    switch (argument.rax.lo) {
+      case TdcallLeaf.VpRd: {
+        const status = this.tdvps.read(argument.rdx, value);
+        argument.r8.set(status === TdxStatus.Success ? value : value.setParts(0, 0));
+        return status;
+      }
+      case TdcallLeaf.VpWr: {
+        const status = this.tdvps.write(argument.rdx, argument.r8, argument.r9, value);
+        argument.r8.set(status === TdxStatus.Success ? value : value.setParts(0, 0));
+        return status;
+      }
+      case TdcallLeaf.VpInfo:
+        return this.#domain.info(this.#machine.index, argument);
+      case TdcallLeaf.VmRd:
+        return this.#domain.read(argument);
+      case TdcallLeaf.VmWr:
+        return this.#domain.write(argument);
+      case TdcallLeaf.VpInvgla:
+        return this.#invalidate(argument.rcx);
+      default:
+        return TdxStatus.OperandInvalid;
+    }
+  }
+
+  /** TDG.VP.INVGLA: the whole TLB of the L2 VM in RCX 53:52, more than the addresses asked for. */
+  #invalidate(rcx: ReadonlyU64): number {
+    const vm = this.vm(entryVmIndex(rcx));
+    if (vm === null) return TdxStatus.OperandInvalid;
+    vm.processor.flushTlb();
+    return TdxStatus.Success;
+  }
+}

@@ -1,0 +1,85 @@
+/** The VMCS of one L2 VM as the backing uses it: fields by their names, segments in the order of `Segment`. */
+import { VmcsField, l2VmOfVtl } from '@paravisor/hcl-protocol';
+import { L2Field } from './l2-field.js';
+import type { TdvpsAccess } from './l2-field.js';
+
+export interface L2SegmentFields {
+  readonly selector: L2Field;
+  readonly limit: L2Field;
+  readonly attributes: L2Field;
+  readonly base: L2Field;
+}
+
+/** Selector, limit, access rights and base of ES CS SS DS FS GS LDTR TR. */
+const segmentEncodings = [
+  [VmcsField.EsSelector, VmcsField.EsLimit, VmcsField.EsAccessRights, VmcsField.EsBase],
+  [VmcsField.CsSelector, VmcsField.CsLimit, VmcsField.CsAccessRights, VmcsField.CsBase],
+  [VmcsField.SsSelector, VmcsField.SsLimit, VmcsField.SsAccessRights, VmcsField.SsBase],
+  [VmcsField.DsSelector, VmcsField.DsLimit, VmcsField.DsAccessRights, VmcsField.DsBase],
+  [VmcsField.FsSelector, VmcsField.FsLimit, VmcsField.FsAccessRights, VmcsField.FsBase],
+  [VmcsField.GsSelector, VmcsField.GsLimit, VmcsField.GsAccessRights, VmcsField.GsBase],
+  [VmcsField.LdtrSelector, VmcsField.LdtrLimit, VmcsField.LdtrAccessRights, VmcsField.LdtrBase],
+  [VmcsField.TrSelector, VmcsField.TrLimit, VmcsField.TrAccessRights, VmcsField.TrBase],
+] as const;
+
+export class L2Vmcs {
+  readonly processorControls: L2Field;
+  readonly exceptionBitmap: L2Field;
+  readonly entryControls: L2Field;
+  readonly tprThreshold: L2Field;
+  readonly cr0Mask: L2Field;
+  readonly cr4Mask: L2Field;
+  readonly cr0Shadow: L2Field;
+  readonly cr4Shadow: L2Field;
+  /** Write only: an entry clears the valid bit. */
+  readonly entryInterruptInfo: L2Field;
+  readonly entryErrorCode: L2Field;
+  readonly entryInstructionLength: L2Field;
+  readonly interruptibility: L2Field;
+  readonly cr0: L2Field;
+  readonly cr3: L2Field;
+  readonly cr4: L2Field;
+  readonly efer: L2Field;
+  readonly pat: L2Field;
+  readonly dr7: L2Field;
+  readonly gdtrBase: L2Field;
+  readonly gdtrLimit: L2Field;
+  readonly idtrBase: L2Field;
+  readonly idtrLimit: L2Field;
+  readonly segments: readonly L2SegmentFields[];
+
+  constructor(access: TdvpsAccess, vtl: number) {
+    const vm = l2VmOfVtl(vtl);
+    const own = (encoding: number) => new L2Field(access, vm, encoding, false);
+    const guest = (encoding: number) => new L2Field(access, vm, encoding, true);
+    this.processorControls = own(VmcsField.ProcessorControls);
+    this.exceptionBitmap = own(VmcsField.ExceptionBitmap);
+    // An exit saves the guest's mode in it (SDM 28.2, "IA-32e mode guest").
+    this.entryControls = guest(VmcsField.EntryControls);
+    this.tprThreshold = own(VmcsField.TprThreshold);
+    this.cr0Mask = own(VmcsField.Cr0Mask);
+    this.cr4Mask = own(VmcsField.Cr4Mask);
+    this.cr0Shadow = own(VmcsField.Cr0Shadow);
+    this.cr4Shadow = own(VmcsField.Cr4Shadow);
+    this.entryInterruptInfo = guest(VmcsField.EntryInterruptInfo);
+    this.entryErrorCode = guest(VmcsField.EntryExceptionErrorCode);
+    this.entryInstructionLength = guest(VmcsField.EntryInstructionLength);
+    this.interruptibility = guest(VmcsField.Interruptibility);
+    this.cr0 = guest(VmcsField.Cr0);
+    this.cr3 = guest(VmcsField.Cr3);
+    this.cr4 = guest(VmcsField.Cr4);
+    this.efer = guest(VmcsField.GuestEfer);
+    this.pat = guest(VmcsField.GuestPat);
+    this.dr7 = guest(VmcsField.Dr7);
+    this.gdtrBase = guest(VmcsField.GdtrBase);
+    this.gdtrLimit = guest(VmcsField.GdtrLimit);
+    this.idtrBase = guest(VmcsField.IdtrBase);
+    this.idtrLimit = guest(VmcsField.IdtrLimit);
+    this.segments = segmentEncodings.map(([selector, limit, attributes, base]) => ({
+      selector: guest(selector),
+      limit: guest(limit),
+      attributes: guest(attributes),
+      base: guest(base),
+    }));
+  }
+}

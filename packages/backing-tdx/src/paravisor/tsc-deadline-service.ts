@@ -1,0 +1,83 @@
+/**
+ * The TSC deadline service (openvmm PR 2483, PR 4224): a lower VTL's synthetic timers expire by the L2 TSC deadline, so that neither arming nor expiry
+ * needs the host. All times are reference time, 100 ns, except the page's deadline, which is virtual TSC.
+ */
+import { U64, UPDATE_DEADLINE, tdxL2TscDeadlineLayout } from '@paravisor/hcl-protocol';
+import type { ReadonlyU64, View } from '@paravisor/hcl-protocol';
+import { TscScale } from '@paravisor/virt-core';
+import type { BackingVp, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
+
+export type L2TscDeadlinePage = View<(typeof tdxL2TscDeadlineLayout)['fields']>;
+
+/** A VP's state. Only kept when the timer is hardware virtualized. */
+export class TscDeadlineState {
+  /** The deadline wanted in this round; meaningful while `hasDeadline`. */
+  readonly deadline = new U64();
+  hasDeadline = false;
+  /** What the last run is taken to have armed; meaningful while `hasLastDeadline`. */
+  readonly lastDeadline = new U64();
+  hasLastDeadline = false;
+}
+
+/** What the service needs of a VP. */
+export interface TscDeadlineVp {
+  readonly tscDeadline: TscDeadlineState;
+  /** `l2_tsc_deadline` of the VP's run page. */
+  readonly deadlinePage: L2TscDeadlinePage;
+  /** RDTSC of VTL2. */
+  rdtsc(out: U64): void;
+}
+
+export class TscDeadlineService implements HardwareIsolatedGuestTimer<BackingVp & TscDeadlineVp> {
+  readonly #scale: TscScale;
+  readonly #ahead = new U64();
+  readonly #tsc = new U64();
+
+  /** `tscFrequency` in Hz. Throws `RangeError` unless it is a positive integer. */
+  constructor(tscFrequency: number) {
+    this.#scale = new TscScale(tscFrequency);
+  }
+
+  isHardwareVirtualized(): boolean {
+    return true;
+  }
+
+  /**
+   * The earlier of the wanted deadline and `next` is wanted; order is that of a wrapping line. The page changes only if the last run did not arm the same.
+   * A `next` numerically in the past becomes the TSC's present.
+   */
+  updateDeadline(vp: TscDeadlineVp, now: ReadonlyU64, next: ReadonlyU64): void {
+    const { tscDeadline: state, deadlinePage: page } = vp;
+    const { deadline, lastDeadline } = state;
+    // `next` before the wanted one, or none wanted.
+    if (state.hasDeadline && !this.#ahead.set(next).isBefore(deadline)) return;
+    deadline.set(next);
+    state.hasDeadline = true;
+    if (state.hasLastDeadline && lastDeadline.equals(next)) {
+      page.updateDeadline = 0;
+      return;
+    }
+    const ahead = this.#ahead.set(next);
+    if (ahead.isBelow(now)) ahead.setParts(0, 0);
+    else ahead.sub(now);
+    this.#scale.toTicks(ahead, ahead);
+    vp.rdtsc(this.#tsc);
+    page.deadline.set(this.#tsc.add(ahead));
+    page.updateDeadline = UPDATE_DEADLINE;
+  }
+
+  /** Neither the last run's deadline nor the page's is forgotten: with nothing wanted afterwards the hardware keeps the old one for a stray expiry. */
+  clearDeadline({ tscDeadline, deadlinePage }: TscDeadlineVp): void {
+    tscDeadline.hasDeadline = false;
+    deadlinePage.updateDeadline = 0;
+  }
+
+  /** The deadline is in the run page already. */
+  beginLowerVtlRun(): void {}
+
+  /** Also after a run that was cancelled, in which the driver armed nothing: what was wanted is taken to be armed (PR 2483). */
+  endLowerVtlRun({ tscDeadline: state }: TscDeadlineVp): void {
+    state.hasLastDeadline = state.hasDeadline;
+    state.lastDeadline.set(state.deadline);
+  }
+}

@@ -1,0 +1,105 @@
+/** The TDX backing's part of one VP (openvmm `TdxBacked`, in behaviour). */
+import { EntryRcx, RunFlag, RunStatus, TdxStatus, U64, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
+import type { HclVp, TdxRunPage } from '@paravisor/hcl-protocol';
+import type { BackingVp, BackingVpContext, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, VmTimeAccess } from '@paravisor/virt-core';
+import { ExitDispatch } from './exit-dispatch.js';
+import { TdxGuestRegisters } from './guest-registers.js';
+import { initializeLowerVtl } from './initial-state.js';
+import { TdvpsAccess } from './l2-field.js';
+import { LowerVtl } from './lower-vtl.js';
+import { TscDeadlineState } from './tsc-deadline-service.js';
+import type { L2TscDeadlinePage, TscDeadlineVp } from './tsc-deadline-service.js';
+
+/** A lower VTL with what is made around it. */
+interface VtlParts {
+  readonly state: LowerVtl;
+  readonly registers: GuestRegisters;
+  readonly exits: ExitDispatch;
+}
+
+export class TdxVp implements BackingVp, TscDeadlineVp {
+  readonly vmTime: VmTimeAccess;
+  /** Only touched by the TSC deadline service. */
+  readonly tscDeadline = new TscDeadlineState();
+  readonly deadlinePage: L2TscDeadlinePage;
+  readonly #hcl: HclVp;
+  readonly #page: TdxRunPage;
+  readonly #guestTimer: HardwareIsolatedGuestTimer<TdxVp>;
+  readonly #access: TdvpsAccess;
+  /** [VTL0, VTL1]. */
+  readonly #vtls: readonly VtlParts[];
+  /** The last run idled: it entered nothing, whatever the run page says. */
+  #idled = false;
+
+  constructor({ hcl, vmTime, apics, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer<TdxVp>) {
+    this.#hcl = hcl;
+    this.vmTime = vmTime;
+    this.#guestTimer = guestTimer;
+    this.#access = new TdvpsAccess(hcl);
+    const page = viewTdxRunPage(hcl.runPage);
+    this.#page = page;
+    this.deadlinePage = page.context.l2TscDeadline;
+    this.#vtls = apics.map((apic, vtl) => {
+      const state = new LowerVtl(vtl, this.#access, apic);
+      const registers = new TdxGuestRegisters(page, state);
+      return { state, registers, exits: new ExitDispatch(page, state, registers, handlers) };
+    });
+    // No proxied interrupt may come before user mode asks for it (facts of the run page at VP creation).
+    page.proxyIrrBlocked.fill(0xffffffff);
+  }
+
+  rdtsc(out: U64): void {
+    this.#hcl.rdtsc(out);
+  }
+
+  readonly registers = (vtl: number): GuestRegisters => this.#vtls[vtl]!.registers;
+
+  initialize(vtl: number, registers: InitialRegisters): void {
+    initializeLowerVtl(this.#vtls[vtl]!.state, this.#access, this.#page, registers);
+  }
+
+  deliverPendingEvents(vtl: number): void {
+    for (const { state } of this.#vtls) state.events.startRound();
+    this.#vtls[vtl]!.state.events.reinject();
+  }
+
+  /** Only noted here: what an entry injects is decided just before it, when every source has spoken. The APIC is told then. */
+  offerInterrupt(vtl: number, vector: number): void {
+    this.#vtls[vtl]!.state.events.offerInterrupt(vector);
+  }
+
+  offerNmi(vtl: number): void {
+    this.#vtls[vtl]!.state.events.offerNmi();
+  }
+
+  injectException(vtl: number, vector: number, errorCode: number): void {
+    this.#vtls[vtl]!.state.events.injectException(vector, errorCode);
+  }
+
+  beforeRun(vtl: number, halted: boolean): void {
+    const { state } = this.#vtls[vtl]!;
+    const page = this.#page;
+    this.#idled = halted;
+    if (!halted) state.events.resolve();
+    page.flags = halted ? page.flags | RunFlag.Halted : page.flags & ~RunFlag.Halted;
+    page.context.entryRcx.setParts(0, l2VmOfVtl(vtl) << EntryRcx.HighVmShift);
+    this.#guestTimer.beginLowerVtlRun(this, vtl);
+    state.registers.toRunPage(page);
+  }
+
+  afterRun(vtl: number, status: RunStatus): void {
+    const { state, exits } = this.#vtls[vtl]!;
+    state.registers.fromRunPage(this.#page);
+    this.#guestTimer.endLowerVtlRun(this, vtl);
+    if (status !== RunStatus.Finished) return;
+    const { exitInfo } = this.#page.context;
+    // Any status from PENDING_INTERRUPT on, real errors included, is taken as "never entered": go round again.
+    if (exitInfo.rax.hi >>> 0 >= TdxStatus.PendingInterrupt) return;
+    if (!this.#idled) {
+      this.#access.generation++;
+      state.shadowIsOver = false;
+      state.events.entered(exitInfo.r10, exitInfo.r11.hi);
+    }
+    exits.dispatch();
+  }
+}
