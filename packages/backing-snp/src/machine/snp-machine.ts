@@ -1,0 +1,38 @@
+/** The SNP hardware and the driver's SNP path of one partition. */
+import { Errno, ExitReason, MshvCapability, exitReasonsOf } from '@paravisor/hcl-protocol';
+import type { IsolationMachine, IsolationVp, MachineBacking, MachineContext, VpMachine } from '@paravisor/virt-machine';
+import { SnpDriverVp } from './driver.js';
+import { Rmp } from './rmp.js';
+
+class SnpMachine implements IsolationMachine {
+  /** VTL2 reaches its host by VMGEXIT. */
+  readonly hostCallReason = ExitReason.vmgexit;
+  readonly #rmp: Rmp;
+
+  constructor(context: MachineContext) {
+    this.#rmp = new Rmp(context);
+  }
+
+  /** Lower-VTL timer virtualization is for TDX. */
+  checkExtension(capability: number): number | undefined {
+    return capability === MshvCapability.LowerVtlTimerVirt ? -Errno.EOPNOTSUPP : undefined;
+  }
+
+  /** VTL2 sees the bare processor's CPUID. */
+  cpuid(): boolean {
+    return false;
+  }
+
+  createVp(vp: VpMachine): IsolationVp {
+    return new SnpDriverVp(this.#rmp, vp);
+  }
+}
+
+/** The machine half of the SNP backing. */
+export function snpMachine(): MachineBacking {
+  return {
+    processorVendor: 'amd',
+    exitReasons: [...exitReasonsOf.snp, ...exitReasonsOf.both],
+    create: (context) => new SnpMachine(context),
+  };
+}

@@ -1,0 +1,46 @@
+/** The VMSA a lower VTL starts with (openvmm `init_vmsa`; reset values of APM table 14-1). */
+import { SevFeature, SvmExit, U64, VIntr, VmsaSelector } from '@paravisor/hcl-protocol';
+import type { Vmsa } from '@paravisor/hcl-protocol';
+import type { InitialRegisters } from '@paravisor/virt-core';
+import { DR6_RESET, DR7_RESET, Efer, VMPL_OF_VTL, Xcr0, dplOf, vmsaAttributesOf } from '../abi/index.js';
+import { gprFields, selectorOfSegment } from './registers.js';
+
+/** Without secure AVIC: #VC exits reflected here, interrupts by virtual interrupt control. */
+export const SEV_FEATURES = SevFeature.Snp | SevFeature.ReflectVc | SevFeature.AlternateInjection | SevFeature.DebugSwap;
+
+/** Fills a VMSA page: what hardware wants of it, and the loader's registers. Guest-busy keeps the host from running it until the first run. */
+export function initializeVmsa(page: Uint8Array, vmsa: Vmsa, vtl: number, registers: InitialRegisters): void {
+  page.fill(0);
+  vmsa.vmpl = VMPL_OF_VTL[vtl]!;
+  vmsa.sevFeatures.setParts(SEV_FEATURES, 0);
+  vmsa.vIntrCntrl.setParts(0, VIntr.HighGuestBusy);
+  vmsa.guestErrorCode.setParts(SvmExit.Intr, 0);
+  vmsa.xcr0.setParts(Xcr0.X87, 0);
+  vmsa.dr6.setParts(DR6_RESET, 0);
+  vmsa.dr7.setParts(DR7_RESET, 0);
+
+  const value = new U64();
+  for (const [index, field] of gprFields(vmsa).entries()) field.set(value.setBigInt(registers.gpr[index]!));
+  vmsa.rip.set(value.setBigInt(registers.rip));
+  vmsa.rflags.set(value.setBigInt(registers.rflags));
+  vmsa.cr0.set(value.setBigInt(registers.cr0));
+  vmsa.cr3.set(value.setBigInt(registers.cr3));
+  vmsa.cr4.set(value.setBigInt(registers.cr4));
+  value.setBigInt(registers.efer);
+  vmsa.efer.setParts(value.lo | Efer.Svme, value.hi);
+  vmsa.pat.set(value.setBigInt(registers.pat));
+
+  const segments = registers.segments.map((segment, index) => ({ ...segment, place: selectorOfSegment[index]!, attributes: vmsaAttributesOf(segment.attributes) }));
+  const tables = [
+    { ...registers.gdtr, place: VmsaSelector.Gdtr, selector: 0, attributes: 0 },
+    { ...registers.idtr, place: VmsaSelector.Idtr, selector: 0, attributes: 0 },
+  ];
+  for (const { place, selector, attributes, limit, base } of [...segments, ...tables]) {
+    const to = vmsa.selectors[place]!;
+    to.selector = selector;
+    to.attributes = attributes;
+    to.limit = limit;
+    to.base.set(value.setBigInt(base));
+  }
+  vmsa.cpl = dplOf(vmsa.selectors[VmsaSelector.Ss]!.attributes);
+}

@@ -1,0 +1,28 @@
+import { HvIsolationType } from '@paravisor/hcl-protocol';
+import type { BackingParameters, BackingShared, BackingVp, BackingVpContext, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
+import { acceptGuestMemory, checkTimerCapability } from './startup.js';
+import { createSnpGuestTimer } from './timer/index.js';
+import { SnpVp } from './vp.js';
+
+/** EAX of CPUID 0x40000004 without secure AVIC: what the guest is recommended to use. */
+const ENLIGHTENMENTS = 0xe2c;
+
+/** The partition-wide part of the SNP backing. */
+export class SnpShared implements BackingShared {
+  readonly guestTimer: HardwareIsolatedGuestTimer;
+  readonly usesHardwareTimer = false;
+  readonly hypervisorCpuid = { isolationType: HvIsolationType.Snp, enlightenments: ENLIGHTENMENTS } as const;
+  /** openvmm's SNP backing marks the VP running when it offers, whatever RFLAGS.IF. */
+  readonly interruptEndsHaltWithoutIf = true;
+
+  /** @throws {StartupError} see `checkTimerCapability` and `acceptGuestMemory`. */
+  constructor({ hcl }: BackingParameters, rearm: boolean) {
+    checkTimerCapability(hcl);
+    acceptGuestMemory(hcl);
+    this.guestTimer = createSnpGuestTimer(rearm);
+  }
+
+  createVp(context: BackingVpContext): BackingVp {
+    return new SnpVp(context, this.guestTimer);
+  }
+}

@@ -1,0 +1,111 @@
+import { RunFlag, RunStatus, SvmExit, VIntr, viewSnpRunPage, viewVmsa } from '@paravisor/hcl-protocol';
+import type { HclVp, SnpRunPage, Vmsa } from '@paravisor/hcl-protocol';
+import { StartupError } from '@paravisor/virt-core';
+import type { BackingVp, BackingVpContext, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, LocalApic, VmTimeAccess } from '@paravisor/virt-core';
+import {
+  clearGuestBusy,
+  injectException,
+  injectNmi,
+  isInterruptOffered,
+  offerVirtualInterrupt,
+  reinjectInterrupted,
+  testAndSetGuestBusy,
+  withdrawInterrupt,
+} from './events.js';
+import { ExitDispatcher } from './exits.js';
+import { initializeVmsa } from './initial-state.js';
+import { VmsaRegisters } from './registers.js';
+import { RearmScan } from './timer/index.js';
+
+/** One lower VTL of the VP: its VMSA, and what works on it. */
+interface LowerVtl {
+  readonly page: Uint8Array;
+  readonly vmsa: Vmsa;
+  readonly registers: VmsaRegisters;
+  readonly exits: ExitDispatcher;
+}
+
+const LOWER_VTLS = [0, 1] as const;
+
+/** A VP whose lower VTLs are VMSAs run in VMPL2 and VMPL1 (openvmm `SnpBacked`). */
+export class SnpVp implements BackingVp {
+  readonly vmTime: VmTimeAccess;
+  /** What the guest timer remembers between scans; unused when re-arming is off. */
+  readonly rearmScan = new RearmScan();
+  /** Whether guest-busy was clear when the last run came back: the exit was an automatic one, or there was none. */
+  lastExitWasAutomatic = true;
+  readonly #hcl: HclVp;
+  readonly #runPage: SnpRunPage;
+  readonly #apics: readonly LocalApic[];
+  readonly #guestTimer: HardwareIsolatedGuestTimer;
+  readonly #vtls: readonly LowerVtl[];
+  /** Virtual interrupt control as it was before the run: whether an interrupt was offered, and which. */
+  #offered = false;
+  #offeredVector = 0;
+
+  /** @throws {StartupError} when the driver maps no VMSA. */
+  constructor({ hcl, vmTime, apics, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer) {
+    this.vmTime = vmTime;
+    this.#hcl = hcl;
+    this.#apics = apics;
+    this.#guestTimer = guestTimer;
+    this.#runPage = viewSnpRunPage(hcl.runPage);
+    this.#vtls = LOWER_VTLS.map((vtl) => {
+      const page = hcl.vmsa(vtl);
+      if (page === null) throw new StartupError('snp-no-vmsa', `the driver maps no VMSA of VTL${vtl}: the SNP backing needs an SNP machine`);
+      const vmsa = viewVmsa(page);
+      return { page, vmsa, registers: new VmsaRegisters(vmsa), exits: new ExitDispatcher({ vtl, vmsa, hcl, handlers }) };
+    });
+    for (const [vtl, apic] of apics.entries()) apic.attachCr8(this.#vtls[vtl]!.registers);
+  }
+
+  readonly registers = (vtl: number): GuestRegisters => this.#vtls[vtl]!.registers;
+
+  /** Fills the VMSA: features, VMPL, the loader's registers, guest-busy. */
+  initialize(vtl: number, registers: InitialRegisters): void {
+    const { page, vmsa } = this.#vtls[vtl]!;
+    initializeVmsa(page, vmsa, vtl, registers);
+  }
+
+  /** An event that an exit cut off was queued again right after that exit: nothing is left to do here. */
+  deliverPendingEvents(_vtl: number): void {}
+
+  /** Into virtual interrupt control; hardware delivers it when the guest can take it, and the APIC is acknowledged when it has. */
+  offerInterrupt(vtl: number, vector: number): void {
+    offerVirtualInterrupt(this.#vtls[vtl]!.vmsa, vector);
+  }
+
+  /** Into event injection. */
+  offerNmi(vtl: number): void {
+    injectNmi(this.#vtls[vtl]!.vmsa);
+  }
+
+  /** Into event injection. */
+  injectException(vtl: number, vector: number, errorCode: number): void {
+    injectException(this.#vtls[vtl]!.vmsa, vector, errorCode);
+  }
+
+  /** Clears guest-busy so that the host may run the VMSA, and writes `target_vtl` and the HALTED flag. */
+  beforeRun(vtl: number, halted: boolean): void {
+    const { vmsa } = this.#vtls[vtl]!;
+    this.#offered = isInterruptOffered(vmsa);
+    this.#offeredVector = vmsa.vIntrCntrl.hi & VIntr.HighVectorMask;
+    clearGuestBusy(vmsa);
+    this.#guestTimer.beginLowerVtlRun(this, vtl);
+    const page = this.#runPage;
+    page.flags = halted ? page.flags | RunFlag.Halted : page.flags & ~RunFlag.Halted;
+    page.targetVtl = vtl;
+  }
+
+  afterRun(vtl: number, status: RunStatus): void {
+    const { vmsa, exits } = this.#vtls[vtl]!;
+    this.#guestTimer.endLowerVtlRun(this, vtl);
+    this.lastExitWasAutomatic = !testAndSetGuestBusy(vmsa);
+    reinjectInterrupted(vmsa);
+    if (this.#offered && !isInterruptOffered(vmsa)) this.#apics[vtl]!.acknowledge(this.#offeredVector);
+    withdrawInterrupt(vmsa);
+    exits.dispatch(status === RunStatus.Finished && this.#hcl.interceptMessagePresent);
+    // The exit is done: a VMSA that comes back without having run must not have it handled again.
+    vmsa.guestErrorCode.setParts(SvmExit.Intr, 0);
+  }
+}
