@@ -1,5 +1,4 @@
-import { U64 } from '@paravisor/hcl-protocol';
-import type { GuestMemoryLine, ReadonlyU64 } from '@paravisor/hcl-protocol';
+import type { GuestMemoryLine, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 
 /** Guest RAM of a recording: bytes from address 0, and nobody else who writes. */
 export class FlatMemory implements GuestMemoryLine {

@@ -9,12 +9,15 @@ export interface VmTimeHolder {
   readonly vmTime: VmTimeAccess;
 }
 
+/** A backing's VP that can fall back on VmTime. */
+export interface VmTimeBackingVp extends BackingVp, VmTimeHolder {}
+
 /**
  * The guest timer without hardware: a lower VTL's deadline is a VmTime timeout of VTL2, for which the VP loop arms the host's timer (openvmm
  * `VmTimeGuestTimer`, PR 2483). The timeout is shared with the local APIC's timer, so clearing here forgets that one too; the APIC sets its own again
  * when it is scanned later in the round.
  */
-export class VmTimeGuestTimer implements HardwareIsolatedGuestTimer<BackingVp & VmTimeHolder> {
+export class VmTimeGuestTimer<Vp extends VmTimeBackingVp = VmTimeBackingVp> implements HardwareIsolatedGuestTimer<Vp> {
   readonly #timeout = new U64();
   readonly #ahead = new U64();
 
