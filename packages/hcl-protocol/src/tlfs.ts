@@ -98,7 +98,9 @@ export const HvStatus = {
   InvalidAlignment: 4,
   InvalidParameter: 5,
   AccessDenied: 6,
-  ObjectInUse: 0x15,
+  InvalidVpState: 0x15,
+  InvalidSynicState: 0x18,
+  ObjectInUse: 0x19,
 } as const;
 
 /** Reference-time units (100 ns) a second. */

@@ -1,17 +1,15 @@
 import { createParavisor } from '@paravisor/virt-core';
 import { createMachine } from '@paravisor/virt-machine';
 import { DeviceBus } from './chipset/chipset.js';
+import { GuestRecord } from './guest-record.js';
 import { timerObserverOf } from './observer.js';
 import { checkOptions } from './options.js';
 import type { PartitionOptions } from './options.js';
 import { PartitionError } from './partition-error.js';
 import { Partition } from './partition.js';
-import type { GuestRecord } from './partition.js';
+import type { RunOutcome } from './partition.js';
 import { TimerStatistics } from './timer-statistics.js';
 import { TmkCommandDevice } from './tmk/index.js';
-
-/** How much of a guest's log is kept: a guest in a loop must not fill the host's memory. */
-const LOG_LINES_KEPT = 10_000;
 
 /**
  * Makes a partition: the machine with the backing's machine half, the guest in its memory, the paravisor with the backing's own half, the chipset. No
@@ -34,20 +32,16 @@ export function createPartition(options: PartitionOptions): Partition {
   });
   const initialRegisters = options.load.load({ ramBytes: checked.ramBytes, write: (gpa, bytes) => machine.loadImage(gpa, bytes) });
 
-  const record: GuestRecord = { log: [], ignored: [], outcome: null };
-  const end = (outcome: NonNullable<GuestRecord['outcome']>): void => {
-    record.outcome ??= outcome;
+  const record = new GuestRecord();
+  const end = (outcome: RunOutcome): void => {
+    record.end(outcome);
     machine.stop();
-  };
-  const keep = (list: string[], line: string): void => {
-    if (list.length < LOG_LINES_KEPT) list.push(line);
-    else if (list.length === LOG_LINES_KEPT) list.push(`… more than ${LOG_LINES_KEPT} lines; the rest is not kept`);
   };
   const chipset = new DeviceBus();
   chipset.add(
     new TmkCommandDevice(machine.hcl.memory, {
-      log: (line) => keep(record.log, line),
-      ignored: (why) => keep(record.ignored, why),
+      log: (line) => record.log.add(line),
+      ignored: (why) => record.ignored.add(why),
       panic: (message, file, line) => end({ kind: 'failed', reason: `panic at ${file}:${line}: ${message}` }),
       complete: (success) => end(success ? { kind: 'passed', reason: null } : { kind: 'failed', reason: 'the guest completed without success' }),
     }),

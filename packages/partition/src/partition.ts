@@ -1,6 +1,7 @@
 import type { Paravisor } from '@paravisor/virt-core';
 import type { Ledger, Machine } from '@paravisor/virt-machine';
 import type { UnclaimedWrite } from './chipset/chipset.js';
+import type { GuestRecord } from './guest-record.js';
 import { registerLine } from './register-dump.js';
 import type { TimerStatistics, TimerSummary } from './timer-statistics.js';
 
@@ -15,13 +16,6 @@ export interface RunOutcome {
 export interface RunLimits {
   /** From the partition's start, ns. */
   readonly timeoutNs: number;
-}
-
-/** What the guest and its devices leave behind while it runs. */
-export interface GuestRecord {
-  readonly log: string[];
-  readonly ignored: string[];
-  outcome: RunOutcome | null;
 }
 
 interface PartitionParts {
@@ -64,13 +58,13 @@ export class Partition {
 
   /** The guest's log lines. */
   get log(): readonly string[] {
-    return this.#parts.record.log;
+    return this.#parts.record.log.lines;
   }
 
   /** Commands of the guest that could not be followed, and writes nobody claimed: for diagnosis. */
   get diagnostics(): readonly string[] {
     const unclaimed = this.#parts.unclaimedWrites.map(({ space, address, size }) => `unclaimed ${space} write of ${size} bytes at 0x${address.toString(16)}`);
-    return [...this.#parts.record.ignored, ...unclaimed];
+    return [...this.#parts.record.ignored.lines, ...unclaimed];
   }
 
   /** Guest instructions retired by all VPs. */
@@ -86,24 +80,28 @@ export class Partition {
 
   /** Runs the guest until it says how it went, faults, or the virtual time is up. An ended partition stays ended. */
   run({ timeoutNs }: RunLimits): RunOutcome {
-    const { machine, paravisor, record } = this.#parts;
+    const { machine, record } = this.#parts;
     const limit = machine.schedule(machine.osTime.ticksAt(timeoutNs), () => {
-      record.outcome ??= { kind: 'timeout', reason: `the guest was still running after ${timeoutNs / NS_PER_SECOND} virtual seconds` };
+      record.end({ kind: 'timeout', reason: `the guest was still running after ${timeoutNs / NS_PER_SECOND} virtual seconds` });
       machine.stop();
     });
-    while (record.outcome === null) {
-      const vp = machine.nextVp();
-      if (vp < 0) {
-        record.outcome = { kind: 'timeout', reason: 'every VP is idle and nothing will wake one' };
-        break;
-      }
-      const fault = paravisor.vps[vp]!.run();
-      if (fault !== null) {
-        const registers = registerLine(paravisor.vps[fault.vp]!.backing.registers(fault.vtl));
-        record.outcome ??= { kind: 'faulted', reason: `VP ${fault.vp} VTL${fault.vtl}: ${fault.reason}; ${registers}` };
-      }
-    }
+    while (record.outcome === null) this.#runNextVp();
     machine.unschedule(limit);
     return record.outcome;
+  }
+
+  /** Lets the VP whose turn it is run as far as it may. */
+  #runNextVp(): void {
+    const { machine, paravisor, record } = this.#parts;
+    const index = machine.nextVp();
+    const vp = paravisor.vps[index];
+    if (vp === undefined) {
+      record.end({ kind: 'timeout', reason: 'every VP is idle and nothing will wake one' });
+      return;
+    }
+    const fault = vp.run();
+    if (fault === null) return;
+    const registers = registerLine(paravisor.vps[fault.vp]!.backing.registers(fault.vtl));
+    record.end({ kind: 'faulted', reason: `VP ${fault.vp} VTL${fault.vtl}: ${fault.reason}; ${registers}` });
   }
 }
