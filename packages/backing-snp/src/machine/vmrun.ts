@@ -3,9 +3,9 @@ import { EventInject, SevFeature, SvmExit, U64, VIntr, viewVmsa } from '@paravis
 import type { Vmsa } from '@paravisor/hcl-protocol';
 import { GuestStop } from '@paravisor/virt-machine';
 import type { VpMachine } from '@paravisor/virt-machine';
-import { EventType, ExitKind } from '@paravisor/x86-cpu';
+import { ExitKind } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
-import { Efer, VMPL_OF_VTL, Vector } from '../abi/index.js';
+import { Efer, VMPL_OF_VTL } from '../abi/index.js';
 import { writeExitCode, writeInstructionExit, writeInterruptedEvent, writeNestedPageFault } from './exit-information.js';
 import { configureIntercepts } from './intercepts.js';
 import { VmsaState } from './vmsa-state.js';
@@ -68,17 +68,10 @@ export class VmsaRunner {
 
   /** Runs until an exit, which is then in the VMSA with the state. False when the VP has to wait first; call again to go on. */
   run(): boolean {
-    const { processor } = this;
-    for (;;) {
-      const stop = this.#machine.runGuest(processor, Infinity);
-      if (stop === GuestStop.Horizon) return false;
-      if (stop === GuestStop.Intercept && isUndefinedHere(processor.exit.kind)) {
-        processor.inject(EventType.Exception, Vector.InvalidOpcode, -1, 0);
-        continue;
-      }
-      this.#exit(stop);
-      return true;
-    }
+    const stop = this.#machine.runGuest(this.processor, Infinity);
+    if (stop === GuestStop.Horizon) return false;
+    this.#exit(stop);
+    return true;
   }
 
   #exit(stop: GuestStop): void {
@@ -113,6 +106,3 @@ export class VmsaRunner {
     if ((this.#event.lo & EventInject.Valid) !== 0 && processor.retired === this.#retiredAtEntry) vmsa.exitIntInfo.set(this.#event);
   }
 }
-
-/** VMCALL is an Intel instruction, and so is TDCALL: AMD hardware does not know them. */
-const isUndefinedHere = (kind: number): boolean => kind === ExitKind.Vmcall || kind === ExitKind.Tdcall;

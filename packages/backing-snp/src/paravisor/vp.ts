@@ -56,6 +56,8 @@ export class SnpVp implements BackingVp {
       const vmsa = viewVmsa(page);
       return { page, vmsa, registers: new VmsaRegisters(vmsa), exits: new ExitDispatcher({ vtl, vmsa, hcl, handlers }) };
     });
+    // No proxied interrupt may come before user mode asks for it.
+    this.#runPage.proxyIrrBlocked.fill(0xffffffff);
     for (const [vtl, apic] of apics.entries()) apic.attachCr8(this.#vtls[vtl]!.registers);
   }
 
