@@ -22,8 +22,8 @@ export type GivenOptions = ReadonlyMap<string, readonly string[]>;
 const TEXT_MARK = '\0';
 
 /** Parses the arguments after the program's name. Throws `UsageError`. */
-export function parseArgv(argv: readonly string[], version: string): Invocation {
-  const cli = declare(version);
+export function parseArgv(argv: readonly string[]): Invocation {
+  const cli = declare();
   const { args, options } = cli.parse(['node', 'tmk-vmm', ...joinNegative(argv).map(markText)], { run: false });
   const command = cli.matchedCommand;
   if (options['help'] === true) return { kind: 'help', text: helpOf(cli, argv) };
@@ -35,9 +35,8 @@ export function parseArgv(argv: readonly string[], version: string): Invocation 
   return { kind: 'command', command: spec.name, positionals, options: givenOptions(options, spec.options) };
 }
 
-function declare(version: string): CAC {
+function declare(): CAC {
   const cli = cac('tmk-vmm');
-  cli.version(version);
   for (const spec of commandSpecs) {
     const command = cli.command(`${spec.name} ${spec.arguments}`.trim(), spec.description, { ignoreOptionDefaultValue: true });
     for (const option of spec.options as readonly OptionSpec[]) {
@@ -45,8 +44,9 @@ function declare(version: string): CAC {
       command.option(`--${option.name}${value}`, option.description, option.default === undefined ? {} : { default: option.default });
     }
   }
-  // Declared as an option of its own: cac's help() would print by itself.
+  // Declared as options of their own: cac's help() and version() would print by themselves.
   cli.option('-h, --help', 'Show this text');
+  cli.option('-v, --version', 'Show the version');
   return cli;
 }
 
@@ -92,7 +92,7 @@ function givenOptions(parsed: Readonly<Record<string, unknown>>, specs: readonly
     if (key === '--') continue;
     const name = kebab(key);
     const spec = specs.find((candidate) => candidate.name === name);
-    if (!spec) throw new UsageError(`unknown option --${name}${suggestion(name, specs.map((known) => known.name))}`);
+    if (!spec) throw new UsageError(`unknown option ${name.length > 1 ? '--' : '-'}${name}${suggestion(name, specs.map((known) => known.name))}`);
     given.set(name, valuesOf(spec, Array.isArray(value) ? value : [value]));
   }
   return given;

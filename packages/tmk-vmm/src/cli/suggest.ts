@@ -1,6 +1,6 @@
 /** The closest of the known names to a mistyped one, as the end of an error message: `: did you mean "x"?`, or a list of all of them. */
 export function suggestion(name: string, known: readonly string[]): string {
-  const limit = Math.max(1, Math.floor(name.length / 3));
+  const limit = Math.min(3, Math.ceil(name.length / 2));
   let best: string | undefined;
   let bestDistance = limit + 1;
   for (const candidate of known) {

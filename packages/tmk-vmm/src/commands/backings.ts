@@ -7,10 +7,13 @@ import { styleFor } from '../reporters/style.js';
 /** `tmk-vmm backings`: what is registered, plugins included. */
 export async function backings(options: GivenOptions): Promise<string> {
   const factories = await knownBackings(options.get('plugin') ?? []);
-  if (options.has('json')) {
-    return toJson({ schema: 'tmk-vmm/backings@1', backings: factories.map(({ name, isolation, usesHardwareTimer, options: own }) => ({ name, isolation, usesHardwareTimer, options: own })) });
-  }
+  if (options.has('json')) return toJson({ schema: 'tmk-vmm/backings@1', backings: factories.map(plain) });
   return factories.map(describe).join('\n');
+}
+
+/** Only what the schema has: a plugin's factory may carry more. */
+function plain({ name, isolation, usesHardwareTimer, options }: RunnableBackingFactory) {
+  return { name, isolation, usesHardwareTimer, options: options.map((option) => ({ name: option.name, values: option.values, description: option.description })) };
 }
 
 function describe({ name, isolation, usesHardwareTimer, options }: RunnableBackingFactory): string {

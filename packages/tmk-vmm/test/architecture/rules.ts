@@ -76,10 +76,10 @@ function roomViolation(path: string, room: string, target: string): string | und
   return `imports @paravisor/${target}, which ${room} may not`;
 }
 
-/** Of a backing, everything but `src/machine` and the two files that join the halves. */
+/** Of a backing, every folder but `src/machine`; files right in `src` join the halves. */
 function isParavisorHalf(path: string, room: string): boolean {
-  const inSource = path.replace(`packages/${room}/src/`, '').replace(/\.js$/, '.ts');
-  return room.startsWith('backing-') && !inSource.startsWith('machine/') && inSource !== 'index.ts' && inSource !== 'di.ts';
+  const inSource = path.replace(`packages/${room}/src/`, '');
+  return room.startsWith('backing-') && inSource.includes('/') && !inSource.startsWith('machine/');
 }
 
 /** Dependencies of a manifest that its room may not have. */

@@ -6,25 +6,27 @@ export interface SourceText {
   readonly imports: readonly string[];
   /** True when some dynamic import's specifier is not a plain string. */
   readonly computedImport: boolean;
-  /** The code with comments, strings and regular expressions blanked out; expressions inside templates stay. */
+  /** The code with comments, regular expressions and the insides of strings blanked out; expressions inside templates stay. */
   readonly bare: string;
 }
 
 /** Cuts up TypeScript source. Exact enough for this project's code; a file that confuses it fails the rules rather than passing them unseen. */
 export function readSource(text: string): SourceText {
-  const { code, bare } = strip(text);
-  const imports: string[] = [];
-  const statement = /\b(?:import|export)\b(?!\s*\()[^'"`;]*?\bfrom\s*(['"])(.*?)\1|\bimport\s*(['"])(.*?)\3|\bimport\s*\(\s*(['"])(.*?)\5/g;
-  for (const match of code.matchAll(statement)) imports.push((match[2] ?? match[4] ?? match[6])!);
-  return { imports, computedImport: /\bimport\s*\(\s*[^'"\s]/.test(code.replaceAll(/\bimport\s*\(\s*(['"]).*?\1/g, '')), bare };
+  const bare = strip(text);
+  const quoted = `(?:'( *)'|"( *)")`;
+  const specifier = new RegExp(`\\b(?:import|export)\\b(?!\\s*\\()[^'"\`;]*?\\bfrom\\s*${quoted}|\\bimport\\s*\\(?\\s*${quoted}`, 'dg');
+  const imports = [...bare.matchAll(specifier)].map(({ indices }) => {
+    const [start, end] = indices!.slice(1).find((range) => range !== undefined)!;
+    return text.slice(start, end);
+  });
+  return { imports, computedImport: /\bimport\s*\(\s*[^'"\s]/.test(bare), bare };
 }
 
-/** `code`: comments, templates' text and regular expressions blanked. `bare`: strings too. Both as long as the source. */
-function strip(text: string): { code: string; bare: string } {
-  const code = text.split('');
+/** The source with comments, regular expressions and the insides of strings and templates blanked, as long as it was. */
+function strip(text: string): string {
   const bare = text.split('');
-  const blank = (list: string[], from: number, to: number): void => {
-    for (let i = from; i < to; i++) if (list[i] !== '\n') list[i] = ' ';
+  const blank = (from: number, to: number): void => {
+    for (let i = from; i < to; i++) if (bare[i] !== '\n') bare[i] = ' ';
   };
   /** Braces open inside each template expression that we are in. */
   const templates: number[] = [];
@@ -34,15 +36,16 @@ function strip(text: string): { code: string; bare: string } {
     pattern.lastIndex = at;
     return pattern.test(text) ? pattern.lastIndex : text.length;
   };
-  const skip = (pattern: RegExp, lists: string[][], token: string): void => {
+  /** Blanks what matches but for `kept` characters at both ends. */
+  const skip = (pattern: RegExp, token: string, kept = 0): void => {
     const end = endOf(pattern);
-    for (const list of lists) blank(list, at, end);
+    blank(at + kept, end - kept);
     at = end;
     if (token !== '') lastToken = token;
   };
   /** From the start of a template's text (a backtick or a closing brace) to its end or its next expression. */
   const skipTemplateText = (): void => {
-    skip(/[`}](?:\\[^]|\$(?!\{)|[^\\`$])*(?:`|\$\{)/y, [code, bare], '`');
+    skip(/[`}](?:\\[^]|\$(?!\{)|[^\\`$])*(?:`|\$\{)/y, '`');
     if (text.slice(at - 2, at) === '${') {
       templates.push(0);
       lastToken = '(';
@@ -50,12 +53,12 @@ function strip(text: string): { code: string; bare: string } {
   };
   while (at < text.length) {
     const char = text[at]!;
-    if (text.startsWith('//', at)) skip(/\/\/.*/y, [code, bare], '');
-    else if (text.startsWith('/*', at)) skip(/\/\*[^]*?\*\//y, [code, bare], '');
-    else if (char === "'" || char === '"') skip(char === "'" ? /'(?:\\.|[^\\'\n])*'/y : /"(?:\\.|[^\\"\n])*"/y, [bare], '"');
+    if (text.startsWith('//', at)) skip(/\/\/.*/y, '');
+    else if (text.startsWith('/*', at)) skip(/\/\*[^]*?\*\//y, '');
+    else if (char === "'" || char === '"') skip(char === "'" ? /'(?:\\.|[^\\'\n])*'/y : /"(?:\\.|[^\\"\n])*"/y, '"', 1);
     else if (char === '`') skipTemplateText();
     else if (char === '/' && (lastToken === '' || /[([{,;:=!&|?+\-*%<>~^]|\b(?:return|typeof|case)$/.test(lastToken))) {
-      skip(/\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n])+\/[a-z]*/y, [code, bare], '/');
+      skip(/\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n])+\/[a-z]*/y, '/');
     } else if (char === '}' && templates.at(-1) === 0) {
       templates.pop();
       skipTemplateText();
@@ -69,5 +72,5 @@ function strip(text: string): { code: string; bare: string } {
       at += token.length;
     }
   }
-  return { code: code.join(''), bare: bare.join('') };
+  return bare.join('');
 }
