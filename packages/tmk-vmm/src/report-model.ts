@@ -1,18 +1,16 @@
 /** What a run tells, as plain data: reporters only show it. The shape and key order of the JSON schemas under `schema/`. */
 import type { CostModel, LedgerSnapshot } from '@paravisor/virt-machine';
-import type { TimerSummary } from '@paravisor/partition';
+import type { RunOutcome, TimerSummary } from '@paravisor/partition';
 import type { MachineOptions } from './cli/options.js';
 import type { GuestFile } from './guest-file.js';
 
 /** The openvmm commit whose behaviour is modelled. */
 const OPENVMM_COMMIT = '1488a37b7';
 
-export type Outcome = 'passed' | 'failed' | 'faulted' | 'timeout';
-
 /** One test under one backing and timer. */
 export interface TestReport {
   readonly name: string;
-  readonly outcome: Outcome;
+  readonly outcome: RunOutcome['kind'];
   readonly expectedFailure: boolean;
   /** True when the outcome is the expected one. */
   readonly ok: boolean;

@@ -1,7 +1,7 @@
 /** Runs tests: each in a fresh partition, under one backing and timer after another. */
 import { performance } from 'node:perf_hooks';
 import { ElfError, PartitionError, createPartition, tmkLoader } from '@paravisor/partition';
-import type { Partition, PartitionObserver, TmkTest } from '@paravisor/partition';
+import type { Partition, PartitionObserver, RunOutcome, TmkTest } from '@paravisor/partition';
 import { StartupError } from '@paravisor/virt-core';
 import type { Backing } from '@paravisor/virt-core';
 import type { MachineBacking } from '@paravisor/virt-machine';
@@ -10,7 +10,7 @@ import { UsageError } from './errors.js';
 import type { GuestFile } from './guest-file.js';
 import { ModelFault } from './model-fault.js';
 import { RecentEvents } from './recent-events.js';
-import type { Outcome, RunReport, TestReport } from './report-model.js';
+import type { RunReport, TestReport } from './report-model.js';
 import type { SelectedTest } from './test-selection.js';
 import type { Trace } from './trace.js';
 
@@ -38,13 +38,31 @@ export function runTests(context: RunContext, plan: RunPlan): RunReport {
   let timer: Pick<RunReport, 'guestTimer' | 'usesHardwareTimer'> | undefined;
   for (const selected of context.tests) {
     const start = performance.now();
-    const partition = make(context, plan, selected, context.trace?.observe(backing.name, selected.test.name));
-    const { outcome, reason } = run(context, plan, selected, partition);
+    const { partition, outcome } = runTest(context, plan, selected);
     timer = { guestTimer: partition.guestTimer, usesHardwareTimer: partition.usesHardwareTimer };
-    tests.push(testReport(selected.test, partition, outcome, reason, performance.now() - start));
+    tests.push(testReport(selected.test, partition, outcome, performance.now() - start));
   }
   if (!timer) throw new UsageError(`${context.guest.path}: no test is chosen: tmk-vmm list shows the guest's tests`);
   return { backing: backing.name, isolation: backing.isolation, ...timer, options: backing.options, tests };
+}
+
+function runTest(context: RunContext, plan: RunPlan, selected: SelectedTest<TmkTest>): { partition: Partition; outcome: RunOutcome } {
+  try {
+    const partition = make(context, plan, selected, context.trace?.observe(plan.backing.name, selected.test.name));
+    return { partition, outcome: partition.run({ timeoutNs: context.machine.timeoutNs }) };
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new ModelFault(error, {
+      version: context.version,
+      guest: { path: context.guest.path, sha256: context.guest.sha256 },
+      test: selected.test.name,
+      backing: plan.backing.name,
+      options: plan.backing.options,
+      guestTimer: plan.guestTimer,
+      machine: context.machine,
+      lastEvents: replayForEvents(context, plan, selected),
+    });
+  }
 }
 
 function make(context: RunContext, { backing, guestTimer }: RunPlan, { index }: SelectedTest<TmkTest>, observer: PartitionObserver | undefined): Partition {
@@ -71,24 +89,6 @@ function make(context: RunContext, { backing, guestTimer }: RunPlan, { index }: 
   }
 }
 
-function run(context: RunContext, plan: RunPlan, selected: SelectedTest<TmkTest>, partition: Partition): { outcome: Outcome; reason: string | null } {
-  try {
-    const { kind, reason } = partition.run({ timeoutNs: context.machine.timeoutNs });
-    return { outcome: kind, reason };
-  } catch (error) {
-    throw new ModelFault(error, {
-      version: context.version,
-      guest: { path: context.guest.path, sha256: context.guest.sha256 },
-      test: selected.test.name,
-      backing: plan.backing.name,
-      options: plan.backing.options,
-      guestTimer: partition.guestTimer,
-      machine: context.machine,
-      lastEvents: replayForEvents(context, plan, selected),
-    });
-  }
-}
-
 /** The model is deterministic: the events before a fault are had by running into it again, so a run without faults pays nothing for them. */
 function replayForEvents(context: RunContext, plan: RunPlan, selected: SelectedTest<TmkTest>): readonly object[] {
   const recent = new RecentEvents(context.machine.tscHz);
@@ -100,12 +100,12 @@ function replayForEvents(context: RunContext, plan: RunPlan, selected: SelectedT
   return recent.list();
 }
 
-function testReport(test: TmkTest, partition: Partition, outcome: Outcome, reason: string | null, wallMs: number): TestReport {
+function testReport(test: TmkTest, partition: Partition, { kind, reason }: RunOutcome, wallMs: number): TestReport {
   return {
     name: test.name,
-    outcome,
+    outcome: kind,
     expectedFailure: test.expectedFailure,
-    ok: isOk(test.expectedFailure, outcome),
+    ok: isOk(test.expectedFailure, kind),
     reason,
     log: [...partition.log],
     guest: { instructions: partition.instructions, virtualNs: partition.virtualNs },
@@ -116,6 +116,6 @@ function testReport(test: TmkTest, partition: Partition, outcome: Outcome, reaso
 }
 
 /** An expected failure inverts the outcome (tmk_vmm); a test that never ends fails either way. */
-function isOk(expectedFailure: boolean, outcome: Outcome): boolean {
+function isOk(expectedFailure: boolean, outcome: RunOutcome['kind']): boolean {
   return expectedFailure ? outcome === 'failed' || outcome === 'faulted' : outcome === 'passed';
 }

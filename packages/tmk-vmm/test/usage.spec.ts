@@ -1,0 +1,75 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { guest, tmkVmm } from './tool.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'tmk-vmm-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A file in the scratch folder. */
+function file(name: string, contents: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, contents);
+  return path;
+}
+
+const basics = guest('basics');
+const whole = readFileSync(basics);
+const changed = (at: number, ...bytes: number[]): Uint8Array => {
+  const copy = Uint8Array.from(whole);
+  copy.set(bytes, at);
+  return copy;
+};
+
+describe('what the user got wrong ends with status 2 and one line on stderr', () => {
+  it.each<[string, string[], string]>([
+    ['no command', [], 'no command given'],
+    ['unknown command', ['execute', basics], 'unknown command "execute"'],
+    ['missing guest', ['run'], 'no <guest> given'],
+    ['missing file', ['run', join(folder, 'absent.elf')], 'there is no such file'],
+    ['directory', ['list', folder], 'it is a folder'],
+    ['empty file', ['run', file('empty.elf', '')], 'it is empty'],
+    ['no ELF file', ['run', file('text.elf', 'hello')], 'ELF magic number'],
+    ['truncated in the header', ['run', file('header.elf', whole.subarray(0, 40))], 'file ends at 0x28'],
+    ['truncated at the end', ['run', file('end.elf', whole.subarray(0, whole.length - 1))], 'cut off'],
+    ['ELF32', ['run', file('elf32.elf', changed(4, 1))], '32-bit'],
+    ['big-endian', ['run', file('big.elf', changed(5, 2))], 'big-endian'],
+    ['other machine', ['run', file('arm.elf', changed(18, 183, 0))], 'machine 183'],
+    ['too little memory', ['run', basics, '--memory', '2'], 'give it'],
+    ['unknown test', ['run', basics, 'basics::bot'], 'did you mean "basics::boot"?'],
+    ['glob without a match', ['compare', basics, 'timers::*'], 'no test matches'],
+    ['unknown backing', ['run', basics, '--backing', 'tdxx'], 'did you mean "tdx"?'],
+    ['unknown option', ['run', basics, '--seeed', '1'], 'did you mean "seed"?'],
+    ['unknown backing option', ['run', basics, '--set', 'tdx.timerCapabilty=absent'], 'did you mean "tdx.timerCapability"?'],
+    ['unknown value of a backing option', ['run', basics, '--set', 'tdx.timerCapability=maybe'], 'choose from supported'],
+    ['setting of an unknown backing', ['run', basics, '--set', 'sev.x=1'], 'unknown backing "sev"'],
+    ['bad number', ['run', basics, '--ips', 'fast'], '--ips "fast" is not a whole number'],
+    ['number out of range', ['run', basics, '--ips', '0'], 'ips is 0'],
+    ['more instructions than ticks', ['run', basics, '--ips', '3000000000'], 'ips is 3000000000'],
+    ['several VPs', ['run', basics, '--vps', '2'], 'VPs'],
+    ['unknown cost', ['run', basics, '--cost', 'coffee=1'], 'coffee'],
+    ['impossible cost', ['run', basics, '--cost', 'vmExit=0'], 'vmExit'],
+    ['reporter of a later version', ['run', basics, '--reporter', 'junit'], 'not built yet'],
+    ['hardware timer on a backing without one', ['run', basics, '--backing', 'snp', '--guest-timer', 'hardware'], 'no hardware'],
+    ['comparison of no timer', ['compare', basics, '--backing', 'snp', '--guest-timer', 'hardware'], 'none of the backings'],
+    ['unwritable output', ['run', basics, '--output', folder], 'it is a folder'],
+    ['output into a folder that is not there', ['run', basics, '--output', join(folder, 'no', 'report.json')], 'it cannot be written'],
+    ['unwritable trace', ['run', basics, '--trace', folder], 'it is a folder'],
+    ['missing plugin', ['backings', '--plugin', 'no-such-package'], 'there is no such file, folder or installed package'],
+  ])('%s', async (_what, args, expected) => {
+    const { status, stdout, stderr } = await tmkVmm(args);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toMatch(/^tmk-vmm: [^\n]+\n$/);
+    expect(stderr).toContain(expected);
+  });
+
+  it('in a process of its own too: nothing on stdout, no stack trace', () => {
+    const bin = fileURLToPath(new URL('../bin/tmk-vmm.js', import.meta.url));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [bin, 'run', join(folder, 'absent.elf')], { encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toMatch(/^tmk-vmm: [^\n]+\n$/);
+  });
+});
