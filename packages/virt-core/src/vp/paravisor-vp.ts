@@ -115,12 +115,10 @@ export class ParavisorVp {
     this.wake(vtl);
   }
 
-  /** Something waits in this VP's APIC: its next round looks, and the run ioctl returns at once if it is about to block. */
+  /** Something waits in this VP's APIC: its next round looks. A thread that is inside the run ioctl is called back. */
   wake(vtl: number): void {
-    const lowerVtl = this.#vtls[vtl]!;
-    if (lowerVtl.woken) return;
-    lowerVtl.woken = true;
-    this.#runPage.cancel = 1;
+    this.#vtls[vtl]!.woken = true;
+    if (this.#insideRun) this.#runPage.cancel = 1;
   }
 
   /** Goes round until the machine wants the thread back (the ioctl is pending: call again later) or the VP ended. Returns the fault then. */
@@ -137,10 +135,11 @@ export class ParavisorVp {
   /** Everything of a round before the run ioctl. False when the VP ended: do not run it. */
   prepare(): boolean {
     if (this.#fault !== null) return false;
-    this.#runPage.cancel = 0;
-    this.#vmTime.cancelTimeout();
-    this.#takeWakeReasons();
-    this.#processInterrupts();
+    this.#round();
+    // A VP that woke itself in its scan is not ready to block: its thread goes round again before the ioctl (openvmm's `pre_block`).
+    if (this.#isWoken()) this.#round();
+    // Timers that come due faster than a round must not hold the thread here for ever: it goes round by way of the ioctl.
+    if (this.#isWoken()) this.#runPage.cancel = 1;
     if (this.#fault !== null) return false;
     this.#armHostTimer();
     this.backing.beforeRun(this.#activeVtl, this.#vtls[this.#activeVtl]!.activity !== Activity.Running);
@@ -151,6 +150,17 @@ export class ParavisorVp {
   complete(status: RunStatus): void {
     if (status === RunStatus.Failed) this.#recordFault(this.#activeVtl, `the run ioctl failed with errno ${this.#hcl.runErrno}`);
     else this.backing.afterRun(this.#activeVtl, status);
+  }
+
+  #round(): void {
+    this.#runPage.cancel = 0;
+    this.#vmTime.cancelTimeout();
+    this.#takeWakeReasons();
+    this.#processInterrupts();
+  }
+
+  #isWoken(): boolean {
+    return this.#vtls[VTL0]!.woken || this.#vtls[VTL1]!.woken;
   }
 
   #takeWakeReasons(): void {
@@ -175,8 +185,8 @@ export class ParavisorVp {
   }
 
   /**
-   * What the scan makes due is staged in the APIC and wakes this VP: `cancel` is set again, the run ioctl returns at once, and the next round scans
-   * the staged requests. One that was woken before its SynIC scan sees them in this round already, and still goes round once more.
+   * What the scan makes due is staged in the APIC and wakes this VP: the next round, which follows before the run ioctl, scans the staged requests. One
+   * that was woken before its SynIC scan sees them in this round already, and still goes round once more.
    */
   #scanSynic({ synic, messages }: LowerVtl): void {
     for (;;) {
