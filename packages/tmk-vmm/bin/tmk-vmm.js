@@ -1,4 +1,9 @@
 #!/usr/bin/env node
-import { main } from "../dist/index.js";
+import { freshBundle } from './fresh-bundle.js';
 
-process.exitCode = await main(process.argv.slice(2));
+const args = process.argv.slice(2);
+// A plugin imports the packages by name: it has to meet the very modules that the tool runs on, not a bundled copy.
+const hasPlugin = args.some((arg) => arg === '--plugin' || arg.startsWith('--plugin='));
+const { main } = await import((hasPlugin ? null : freshBundle()) ?? '../dist/index.js');
+
+process.exitCode = await main(args);
