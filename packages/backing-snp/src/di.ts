@@ -1,7 +1,7 @@
-/** The SNP backing's bindings for a container. */
+/** Registers the SNP backing with a container. */
 import { backingModule } from '@paravisor/virt-core/di';
 import { snpBackingFactory } from './backing.js';
 import { createSnpGuestTimer } from './paravisor/index.js';
 
-/** Registers the SNP backing's factory, its guest timer (PR 3935's) and that it uses no hardware timer. */
+/** Load it into the composition root's container. Its guest timer is the default one, with `rearm` on. */
 export const snpBackingModule = backingModule({ factory: snpBackingFactory, createGuestTimer: () => createSnpGuestTimer(true) });

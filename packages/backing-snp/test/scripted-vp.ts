@@ -75,7 +75,7 @@ export class ScriptedHclVp implements HclVp {
 }
 
 /** Handlers that log what an exit asked for, and answer as the test says. */
-export class ScriptedHandlers implements ExitHandlers {
+class ScriptedHandlers implements ExitHandlers {
   readonly log: string[] = [];
   msrStatus: MsrStatus = MsrStatus.Ok;
   emulation: EmulationStatus = EmulationStatus.Done;

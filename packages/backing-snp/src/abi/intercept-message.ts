@@ -24,7 +24,7 @@ const memoryInterceptLayout = defineLayout({
     instructionBytes: bytesAt(64, 16),
   },
 });
-export type MemoryIntercept = View<(typeof memoryInterceptLayout)['fields']>;
+type MemoryIntercept = View<(typeof memoryInterceptLayout)['fields']>;
 export const MEMORY_INTERCEPT_SIZE = memoryInterceptLayout.size;
 
 /** HV_INTERCEPT_ACCESS_TYPE. */

@@ -3,10 +3,10 @@ import { SevFeature, SvmExit, U64, VIntr, VmsaSelector } from '@paravisor/hcl-pr
 import type { Vmsa } from '@paravisor/hcl-protocol';
 import type { InitialRegisters } from '@paravisor/virt-core';
 import { DR6_RESET, DR7_RESET, Efer, VMPL_OF_VTL, Xcr0, dplOf, vmsaAttributesOf } from '../abi/index.js';
-import { gprFields, selectorOfSegment } from './registers.js';
+import { gprFields, selectorOfSegment } from './guest-registers.js';
 
 /** Without secure AVIC: #VC exits reflected here, interrupts by virtual interrupt control. */
-export const SEV_FEATURES = SevFeature.Snp | SevFeature.ReflectVc | SevFeature.AlternateInjection | SevFeature.DebugSwap;
+const SEV_FEATURES = SevFeature.Snp | SevFeature.ReflectVc | SevFeature.AlternateInjection | SevFeature.DebugSwap;
 
 /** Fills a VMSA page: what hardware wants of it, and the loader's registers. Guest-busy keeps the host from running it until the first run. */
 export function initializeVmsa(page: Uint8Array, vmsa: Vmsa, vtl: number, registers: InitialRegisters): void {

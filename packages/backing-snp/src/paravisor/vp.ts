@@ -11,18 +11,18 @@ import {
   reinjectInterrupted,
   testAndSetGuestBusy,
   withdrawInterrupt,
-} from './events.js';
-import { ExitDispatcher } from './exits.js';
+} from './pending-events.js';
+import { ExitDispatch } from './exit-dispatch.js';
 import { initializeVmsa } from './initial-state.js';
-import { VmsaRegisters } from './registers.js';
+import { SnpGuestRegisters } from './guest-registers.js';
 import { RearmScan } from './timer/index.js';
 
 /** One lower VTL of the VP: its VMSA, and what works on it. */
 interface LowerVtl {
   readonly page: Uint8Array;
   readonly vmsa: Vmsa;
-  readonly registers: VmsaRegisters;
-  readonly exits: ExitDispatcher;
+  readonly registers: SnpGuestRegisters;
+  readonly exits: ExitDispatch;
 }
 
 const LOWER_VTLS = [0, 1] as const;
@@ -54,7 +54,7 @@ export class SnpVp implements BackingVp {
       const page = hcl.vmsa(vtl);
       if (page === null) throw new StartupError('snp-no-vmsa', `the driver maps no VMSA of VTL${vtl}: the SNP backing needs an SNP machine`);
       const vmsa = viewVmsa(page);
-      return { page, vmsa, registers: new VmsaRegisters(vmsa), exits: new ExitDispatcher({ vtl, vmsa, hcl, handlers }) };
+      return { page, vmsa, registers: new SnpGuestRegisters(vmsa), exits: new ExitDispatch({ vtl, vmsa, hcl, handlers }) };
     });
     // No proxied interrupt may come before user mode asks for it.
     this.#runPage.proxyIrrBlocked.fill(0xffffffff);

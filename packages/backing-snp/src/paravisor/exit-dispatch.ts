@@ -5,13 +5,13 @@ import { EmulationStatus, MsrStatus } from '@paravisor/virt-core';
 import type { ExitHandlers } from '@paravisor/virt-core';
 import { Cr4, Vector, Xcr0, matchesNestedPageFault, viewExitMessage } from '../abi/index.js';
 import type { ExitMessage } from '../abi/index.js';
-import { clearInterruptShadow, injectException } from './events.js';
+import { clearInterruptShadow, injectException } from './pending-events.js';
 
 /** Performance counters RDPMC reads as 0: AMD64 has at least these. */
 const CORE_COUNTERS = 4;
 const XCR0_SUPPORTED = Xcr0.X87 | Xcr0.Sse | Xcr0.Avx;
 
-export interface ExitDispatcherOptions {
+export interface ExitDispatchOptions {
   readonly vtl: number;
   readonly vmsa: Vmsa;
   readonly hcl: HclVp;
@@ -19,7 +19,7 @@ export interface ExitDispatcherOptions {
 }
 
 /** Handles the exits of one lower VTL of one VP. */
-export class ExitDispatcher {
+export class ExitDispatch {
   readonly #vtl: number;
   readonly #vmsa: Vmsa;
   readonly #hcl: HclVp;
@@ -28,7 +28,7 @@ export class ExitDispatcher {
   readonly #value = new U64();
   readonly #leaf = new Int32Array(4);
 
-  constructor({ vtl, vmsa, hcl, handlers }: ExitDispatcherOptions) {
+  constructor({ vtl, vmsa, hcl, handlers }: ExitDispatchOptions) {
     this.#vtl = vtl;
     this.#vmsa = vmsa;
     this.#hcl = hcl;

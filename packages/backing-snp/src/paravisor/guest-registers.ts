@@ -30,7 +30,7 @@ export const gprFields = (vmsa: Vmsa): readonly U64Field[] => [
 ];
 
 /** Registers through the VMSA: nothing is cached, every write is there for the next entry. */
-export class VmsaRegisters implements GuestRegisters {
+export class SnpGuestRegisters implements GuestRegisters {
   readonly #vmsa: Vmsa;
   readonly #gpr: readonly U64Field[];
 
