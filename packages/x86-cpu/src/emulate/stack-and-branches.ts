@@ -87,11 +87,16 @@ function branchIf(taken: boolean, cpu: EmulatorCpu, instruction: Instruction, ne
   return jumpTo(cpu, taken ? target(cpu, instruction, nextRip) : nextRip);
 }
 
+/** The stack is checked before the target, as an EPYC does; nothing is written if either is bad. */
 function call(cpu: EmulatorCpu, instruction: Instruction, nextRip: bigint): EmulateOutcome {
   const rip = target(cpu, instruction, nextRip);
   if (typeof rip !== 'bigint') return rip;
-  const fault = canonicalFault(rip, 1, false);
-  if (fault !== undefined) return fault;
+  const stack = (cpu.readGpr(RSP) - 8n) & ones(64);
+  const stackFault = canonicalFault(stack, 8, true);
+  if (stackFault !== undefined) return stackFault;
+  if (!cpu.canWriteMemory(stack, 8)) return Outcome.accessFailed;
+  const targetFault = canonicalFault(rip, 1, false);
+  if (targetFault !== undefined) return targetFault;
   const outcome = pushValue(cpu, 8, nextRip);
   if (outcome === Outcome.done) cpu.rip = rip;
   return outcome;
