@@ -53,13 +53,13 @@ function parse(line, where) {
   return row;
 }
 
-/** A row of another schema makes a replay throw: that is the file's fault, and said as such. */
+/** How the replays say that a row is not of their schema, rather than that it disagrees. */
+const MALFORMED = 'malformed row: ';
+
 function replay(replayRow, { where, row }) {
-  try {
-    return replayRow(row);
-  } catch (error) {
-    throw new UnusableInput(`${where}: this row cannot be replayed (${String(error.message).split('\n', 1)[0]}): is it of the kind its file name says?`);
-  }
+  const difference = replayRow(row);
+  if (!difference?.startsWith(MALFORMED)) return difference;
+  throw new UnusableInput(`${where}: this row cannot be replayed (${difference.slice(MALFORMED.length)}): is it of the kind its file name says?`);
 }
 
 async function main(files) {

@@ -24,7 +24,7 @@ const rows = readFileSync(join(top, 'packages/virt-core/test/recordings/vmtime.j
 
 describe('npm run -s conformance', () => {
   it('replays a recording and ends with a count', () => {
-    expect(conformance(recording('vmtime.jsonl', rows.join('\n')))).toEqual({ status: 0, stdout: '3 passed, 0 failed\n', stderr: '' });
+    expect(conformance(recording('vmtime.jsonl', rows.join('\n')))).toMatchObject({ status: 0, stdout: '3 passed, 0 failed\n' });
   });
 
   it('tells where a row does not agree, and exits with 1', () => {
