@@ -270,7 +270,7 @@ function* opcodeMap(): Generator<Uint8Array> {
   for (const escape of ESCAPES) {
     for (let opcode = 0; opcode < 256; opcode++) {
       for (const prefix of PREFIXES) {
-        for (const rex of [[], [0x48], [0x40 | (next() & 15)]]) {
+        for (const rex of [[], [0x40 | (next() & 15)]]) {
           for (let modReg = 0; modReg < 32; modReg++) {
             const bytes = [...prefix, ...rex, ...escape, opcode, (modReg << 3) | (next() & 7)];
             while (bytes.length < 15) bytes.push(next() & 0xff);
@@ -291,7 +291,7 @@ function isPauseWithRexB(bytes: readonly number[]): boolean {
 function* randomCode(): Generator<Uint8Array> {
   const next = random(77);
   const legacy = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x40, 0x48, 0x4d];
-  for (let i = 0; i < 120_000; i++) {
+  for (let i = 0; i < 60_000; i++) {
     const bytes = Array.from({ length: next() % 4 }, () => legacy[next() % legacy.length]!);
     while (bytes.length < 1 + (next() % 15)) bytes.push(next() & 0xff);
     if (!isPauseWithRexB(bytes)) yield Uint8Array.from(bytes);
