@@ -1,13 +1,17 @@
 /** A guest of a few instructions, and a machine to run it on. */
-import { viewTdxRunPage } from '@paravisor/hcl-protocol';
+import { EntryRcx, viewTdxRunPage } from '@paravisor/hcl-protocol';
 import type { HclVp, TdxRunPage } from '@paravisor/hcl-protocol';
+import { LocalApic, LocalApicSet, VmTimeAccess, silentTimerObserver } from '@paravisor/virt-core';
 import type { InitialRegisters } from '@paravisor/virt-core';
 import { createMachine } from '@paravisor/virt-machine';
 import type { Machine, MachineOptions } from '@paravisor/virt-machine';
 import { tdxMachine } from '../src/machine/index.js';
+import { initializeLowerVtl } from '../src/paravisor/initial-state.js';
+import { TdvpsAccess } from '../src/paravisor/l2-field.js';
+import { LowerVtl } from '../src/paravisor/lower-vtl.js';
 
 /** Guest physical addresses. */
-export const At = { handler: 0x1000, busy: 0x1200, idle: 0x1280, spin: 0x1300, idt: 0x3000, pml4: 0x4000, pdpt: 0x5000, counter: 0x8000, stack: 0x20000 } as const;
+export const At = { handler: 0x1000, busy: 0x1200, idle: 0x1280, spin: 0x1300, snippet: 0x1400, idt: 0x3000, pml4: 0x4000, pdpt: 0x5000, counter: 0x8000, stack: 0x20000 } as const;
 /** The vector of `handler`, and how many ticks `busy` and `idle` wait for. */
 export const TIMER_VECTOR = 0x50;
 export const GUEST_TICKS = 20;
@@ -28,17 +32,17 @@ const code: readonly [at: number, bytes: string][] = [
   [At.spin, 'ebfe'],
 ];
 
-const bytesOf = (hex: string): Uint8Array => Uint8Array.from(hex.match(/../g)!, (pair) => Number.parseInt(pair, 16));
+export const bytesOf = (hex: string): Uint8Array => Uint8Array.from(hex.match(/../g)!, (pair) => Number.parseInt(pair, 16));
 
 function quadwords(...values: readonly bigint[]): Uint8Array {
   return new Uint8Array(BigUint64Array.from(values).buffer);
 }
 
-/** The guest's code, identity page tables for 1 GiB, and an IDT with one gate. */
+/** The guest's code, identity page tables for 4 GiB, and an IDT with one gate. */
 export function loadSmallGuest(machine: Machine): void {
   for (const [at, hex] of code) machine.loadImage(at, bytesOf(hex));
   machine.loadImage(At.pml4, quadwords(BigInt(At.pdpt) | 3n));
-  machine.loadImage(At.pdpt, quadwords(0x83n));
+  machine.loadImage(At.pdpt, quadwords(0x83n, 0x40000083n, 0x80000083n, 0xc0000083n));
   // A 64-bit interrupt gate for code selector 8 (SDM volume 3, 6.14.1).
   machine.loadImage(At.idt + 16 * TIMER_VECTOR, quadwords(BigInt(At.handler) | (8n << 16n) | (0x8en << 40n), 0n));
   // The GDT that IRETQ and the gate load CS from: null, 64-bit code, data.
@@ -77,4 +81,16 @@ export function smallMachine(options: Partial<MachineOptions> = {}): SmallMachin
   loadSmallGuest(machine);
   const vp = machine.hcl.vps[0]!;
   return { machine, vp, page: viewTdxRunPage(vp.runPage) };
+}
+
+/** Everything a lower VTL needs to be entered, by the paravisor's own start-up code. */
+export function startVtl0({ vp, page }: SmallMachine, rip: number): LowerVtl {
+  const vmTime = new VmTimeAccess(vp);
+  const apic = new LocalApic({ vp: 0, vtl: 0, apicId: 0, set: new LocalApicSet({ wake: () => {} }), vmTime, x2apicCapable: true, observer: silentTimerObserver });
+  const access = new TdvpsAccess(vp);
+  const vtl = new LowerVtl(0, access, apic);
+  initializeLowerVtl(vtl, access, page, startAt(rip));
+  vtl.registers.toRunPage(page);
+  page.context.entryRcx.setParts(0, 1 << EntryRcx.HighVmShift);
+  return vtl;
 }

@@ -3,7 +3,7 @@ import { U64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 
 /** The multiplier's binary point: virtual = (native × multiplier) >> 48 + offset. */
-export const TSC_MULTIPLIER_SHIFT = 48;
+const MULTIPLIER_SHIFT = 48n;
 
 /** What the module keeps for a trust domain. Multiplier 2^48 is a ratio of one. */
 export interface TscParameters {
@@ -12,7 +12,7 @@ export interface TscParameters {
 }
 
 /** A ratio of one and no offset: the virtual TSC is the native one. */
-export const unscaledTsc: TscParameters = { multiplier: U64.of(1n << 48n), offset: U64.of(0) };
+export const unscaledTsc: TscParameters = { multiplier: U64.of(1n << MULTIPLIER_SHIFT), offset: U64.of(0) };
 
 const HALF = 0x10000;
 const SIGN = 0x80000000;

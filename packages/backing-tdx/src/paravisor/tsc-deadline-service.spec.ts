@@ -100,6 +100,17 @@ describe('the TSC deadline service (openvmm PR 2483)', () => {
     expect(vp.armed.update).toBe(0);
   });
 
+  it('hazard: a run that was cancelled counts as having armed what was wanted, so the next round does not ask for it', () => {
+    const { service, vp, update } = start();
+    update(0n, 1000n);
+    // EINTR: the driver wrote nothing, and the update is still set in the page; clearing takes it away.
+    service.endLowerVtlRun(vp);
+    expect(vp.armed.update).toBe(UPDATE_DEADLINE);
+    service.clearDeadline(vp);
+    update(5n, 1000n);
+    expect(vp.armed.update).toBe(0);
+  });
+
   it('only the earliest deadline of a round survives: a later one of the other VTL is dropped', () => {
     const { vp, update } = start();
     update(0n, 1000n);
