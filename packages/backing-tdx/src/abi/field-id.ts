@@ -20,7 +20,7 @@ export const fieldCodeOf = (id: ReadonlyU64): number => id.lo & (2 ** MetadataFi
 const part = (id: ReadonlyU64, field: { first: number; bits: number }): number => (id.hi >>> shiftOf(field)) & (2 ** field.bits - 1);
 export const elementSizeOf = (id: ReadonlyU64): number => part(id, MetadataFieldId.elementSize);
 export const classCodeOf = (id: ReadonlyU64): number => part(id, MetadataFieldId.classCode);
-export const contextOf = (id: ReadonlyU64): number => part(id, MetadataFieldId.context);
+const contextOf = (id: ReadonlyU64): number => part(id, MetadataFieldId.context);
 
 const KNOWN_HIGH_BITS =
   bitsOf(MetadataFieldId.elementSize) |

@@ -6,10 +6,10 @@ import {
   InterruptionType,
   IoQualification,
   U64,
-  VmxExit,
-  tdxExitInfoLayout,
+  VmxExit
 } from '@paravisor/hcl-protocol';
-import type { View } from '@paravisor/hcl-protocol';
+import type { View ,
+  tdxExitInfoLayout} from '@paravisor/hcl-protocol';
 import { Access, ExitKind, stateLayout } from '@paravisor/x86-cpu';
 import type { Processor, ProcessorExit } from '@paravisor/x86-cpu';
 
@@ -20,7 +20,7 @@ export type TdxExitInfo = View<(typeof tdxExitInfoLayout)['fields']>;
 const VmxUnhandledExit = { Invd: 13, Invlpg: 14, Rdpmc: 15, Rdtsc: 16, DrAccess: 29, Mwait: 36, Monitor: 39 } as const;
 
 /** Basic exit reason of each `ExitKind`; a number with no case stays one, and is fatal at the paravisor. */
-export function exitReasonOf(exit: ProcessorExit): number {
+function exitReasonOf(exit: ProcessorExit): number {
   switch (exit.kind) {
     case ExitKind.Exception:
       return VmxExit.Exception;
@@ -74,7 +74,7 @@ export function exitReasonOf(exit: ProcessorExit): number {
 }
 
 /** Exit qualification, low half, of every kind that has one. */
-export function qualificationOf(exit: ProcessorExit): number {
+function qualificationOf(exit: ProcessorExit): number {
   switch (exit.kind) {
     case ExitKind.Io:
       return (

@@ -1,5 +1,5 @@
 /** One L2 VM of one VCPU: the processor context it runs in, its VMCS, and how its registers cross an entry and an exit. */
-import { tdxGuestStateLayout } from '@paravisor/hcl-protocol';
+import type { tdxGuestStateLayout } from '@paravisor/hcl-protocol';
 import type { View } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';

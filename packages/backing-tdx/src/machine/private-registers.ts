@@ -1,10 +1,10 @@
 /** Registers the driver switches itself around a lower-VTL run (`tdx_vp_state`), between run page and processor. */
-import { TdxVpStateFlag, tdxVpStateLayout } from '@paravisor/hcl-protocol';
-import type { U64Field, View } from '@paravisor/hcl-protocol';
+import { TdxVpStateFlag } from '@paravisor/hcl-protocol';
+import type { U64Field, View , tdxVpStateLayout } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
 
-export type TdxVpState = View<(typeof tdxVpStateLayout)['fields']>;
+type TdxVpState = View<(typeof tdxVpStateLayout)['fields']>;
 
 function load({ i32 }: Processor, offset: number, from: U64Field): void {
   i32[offset >> 2] = from.lo;

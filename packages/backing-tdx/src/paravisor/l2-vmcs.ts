@@ -3,7 +3,7 @@ import { VmcsField, l2VmOfVtl } from '@paravisor/hcl-protocol';
 import { L2Field } from './l2-field.js';
 import type { TdvpsAccess } from './l2-field.js';
 
-export interface L2SegmentFields {
+interface L2SegmentFields {
   readonly selector: L2Field;
   readonly limit: L2Field;
   readonly attributes: L2Field;

@@ -2,7 +2,7 @@
  * Which MSRs a lower VTL reaches without an exit: those whose value is in its VMCS or is switched by the driver around a run. All others exit, synthetic
  * and APIC ones among them, as the module's bitmaps say at reset.
  */
-import { TdvpsAccess } from './l2-field.js';
+import type { TdvpsAccess } from './l2-field.js';
 import { ElementSize, l2MsrBitmapClass, vpFieldHigh } from '../abi/index.js';
 
 /** Read and written freely: SYSENTER, PAT, STAR to SFMASK, segment bases, TSC_AUX. CSTAR is never used by an Intel processor. */

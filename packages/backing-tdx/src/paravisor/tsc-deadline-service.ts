@@ -2,8 +2,8 @@
  * The TSC deadline service (openvmm PR 2483, PR 4224): a lower VTL's synthetic timers expire by the L2 TSC deadline, so that neither arming nor expiry
  * needs the host. All times are reference time, 100 ns, except the page's deadline, which is virtual TSC.
  */
-import { U64, UPDATE_DEADLINE, tdxL2TscDeadlineLayout } from '@paravisor/hcl-protocol';
-import type { ReadonlyU64, View } from '@paravisor/hcl-protocol';
+import { U64, UPDATE_DEADLINE } from '@paravisor/hcl-protocol';
+import type { ReadonlyU64, View , tdxL2TscDeadlineLayout } from '@paravisor/hcl-protocol';
 import { TscScale } from '@paravisor/virt-core';
 import type { BackingVp, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
 

@@ -1,6 +1,6 @@
 /** The TDX backing's part of one VP (openvmm `TdxBacked`, in behaviour). */
-import { EntryRcx, RunFlag, RunStatus, TdxStatus, U64, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
-import type { HclVp, TdxRunPage } from '@paravisor/hcl-protocol';
+import { EntryRcx, RunFlag, RunStatus, TdxStatus, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
+import type { HclVp, TdxRunPage , U64} from '@paravisor/hcl-protocol';
 import type { BackingVp, BackingVpContext, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, VmTimeAccess } from '@paravisor/virt-core';
 import { ExitDispatch } from './exit-dispatch.js';
 import { TdxGuestRegisters } from './guest-registers.js';

@@ -1,0 +1,59 @@
+import { MshvCapability } from '@paravisor/hcl-protocol';
+import type { Hcl } from '@paravisor/hcl-protocol';
+import { createMachine } from '@paravisor/virt-machine';
+import { describe, expect, it } from 'vitest';
+import { tdxBacking, tdxBackingFactory } from '../src/index.js';
+
+const tscFrequency = 2_000_000_000;
+const backing = tdxBacking();
+
+/** A machine's driver that gives another answer about lower-VTL timer virtualization. */
+function hclAnswering(answer: number): Hcl {
+  const { hcl } = createMachine({ backing: backing.machine, ramBytes: 4 << 20 });
+  return {
+    vps: hcl.vps,
+    memory: hcl.memory,
+    checkExtension: (capability) => (capability === MshvCapability.LowerVtlTimerVirt ? answer : hcl.checkExtension(capability)),
+    hvcall: (control, input, output) => hcl.hvcall(control, input, output),
+  };
+}
+
+describe('the guest timer of a TDX partition (openvmm PR 2483, PR 4053)', () => {
+  it.each([
+    [1, false, true],
+    [1, true, false],
+    [0, false, false],
+  ])('capability %i, OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT %s: hardware timer %s', (answer, disableLowerVtlTimerVirt, usesHardwareTimer) => {
+    const shared = backing.createShared({ hcl: hclAnswering(answer), disableLowerVtlTimerVirt, tscFrequency });
+    expect(shared.usesHardwareTimer).toBe(usesHardwareTimer);
+    expect(shared.guestTimer.isHardwareVirtualized()).toBe(usesHardwareTimer);
+  });
+
+  it.each([
+    [-95, 'lower-vtl-timer-absent'],
+    [-5, 'lower-vtl-timer-failed'],
+  ])('errno %i is fatal, also when the option would not use the capability', (answer, code) => {
+    for (const disableLowerVtlTimerVirt of [false, true]) {
+      expect(() => backing.createShared({ hcl: hclAnswering(answer), disableLowerVtlTimerVirt, tscFrequency })).toThrow(expect.objectContaining({ name: 'StartupError', code }));
+    }
+  });
+});
+
+describe('the TDX backing as a plug-in', () => {
+  it('says what it is', () => {
+    expect(tdxBackingFactory).toMatchObject({ name: 'tdx', isolation: 'tdx', usesHardwareTimer: true });
+    expect(backing).toMatchObject({ name: 'tdx', isolation: 'tdx', capabilities: { usesHardwareTimer: true }, options: { timerCapability: 'supported' } });
+    expect(backing.machine.processorVendor).toBe('intel');
+  });
+
+  it('makes a backing of option values, the default being the first value', () => {
+    const [option] = tdxBackingFactory.options;
+    expect(tdxBackingFactory.create({}).options).toEqual({ timerCapability: option!.values[0] });
+    for (const value of option!.values) expect(tdxBackingFactory.create({ timerCapability: value }).options).toEqual({ timerCapability: value });
+  });
+
+  it.each([[{ timerCapability: 'maybe' }], [{ rearm: 'on' }]])('refuses %j with one line that names the choice', (options) => {
+    expect(() => tdxBackingFactory.create(options as Record<string, string>)).toThrow(RangeError);
+    expect(() => tdxBackingFactory.create(options as Record<string, string>)).toThrow(/timerCapability/);
+  });
+});
