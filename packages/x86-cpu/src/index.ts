@@ -1,1 +1,7 @@
-export {};
+/** A guest processor: decode, execute, page, fault. It knows intercepts, but no hypervisor. */
+export * from './contract.js';
+export { createMachineMemory } from './memory/machine-memory.js';
+export type { MachineMemory, MachineMemoryOptions } from './memory/machine-memory.js';
+export { stateLayout } from './memory/layout.js';
+export { createProcessor } from './processor/create.js';
+export { cpuidOf } from './system/cpuid.js';

@@ -56,8 +56,6 @@ export const StateOffset = {
   pat: 0x270,
   tscOffset: 0x278,
   interruptibility: 0x280,
-  miscEnable: 0x288,
-  mtrrDefType: 0x290,
 } as const;
 
 /** Bytes of a segment record. */

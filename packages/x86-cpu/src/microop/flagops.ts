@@ -104,18 +104,6 @@ flagops.define('setcarry', 'r', (c) => {
   c.flags(FlagKind.Ready, 4, t.d);
 });
 
-/** CMPXCHG8B and CMPXCHG16B change ZF alone. Field: slot whose bit 0 becomes ZF; the flags must be ready. */
-flagops.define('setzero', 'r', (c) => {
-  const { w, t } = c;
-  c.flagA(8);
-  w.i64(~Flag.zf).op(I64.and);
-  c.get(0, 8);
-  w.i64(1).op(I64.and);
-  toFlag(w, Flag.zf);
-  w.op(I64.or).set(t.d);
-  c.flags(FlagKind.Ready, 4, t.d);
-});
-
 // RFLAGS as PUSHF stores it: RF and VM read 0. The flags must be ready. Field: destination.
 flagops.define('readflags', 'r', (c) => {
   c.set(0, 8, () => {

@@ -108,7 +108,16 @@ for (const size of [2, 8] as const) {
   });
 }
 
-/** Reverses the bytes of a in the size, with t.b as a scratch. */
+// 1 if the source is not 0, else 0.
+for (const size of [4, 8] as const) {
+  move.define(`nonzero${size}`, 'rr', (c) => {
+    c.set(0, 8, () => {
+      c.get(1, size);
+      c.w.i64(0).op(I64.ne).extend();
+    });
+  });
+}
+
 for (const size of [2, 4, 8] as const) {
   move.define(`bswap${size}`, 'rr', (c) => {
     const { w, t } = c;

@@ -1,0 +1,44 @@
+import type { Instruction } from '../decode/instruction.js';
+import type { MicroOp } from '../microop/accessors.js';
+
+/** A linear address as a number: canonical addresses are sign-extended, so all of them are exact, from -2^47 to 2^47 - 1. */
+export type Linear = number;
+
+/** A micro-operation with its operands, not yet in memory. */
+export interface Step {
+  readonly operation: MicroOp;
+  /**
+   * Slots are addresses in memory, or -1 - n for the block's constant n; links are numbers of targets; immediates are
+   * themselves.
+   */
+  readonly fields: number[];
+  /** Which instruction of the block it belongs to. */
+  readonly instruction: number;
+}
+
+/** Decoded code: a run of instructions entered at the top, as it lies in the arena. */
+export interface Block {
+  /** Address of its header in memory. */
+  readonly address: number;
+  /** Index among all blocks; also in its header. */
+  readonly number: number;
+  readonly rip: Linear;
+  /** Guest physical page of the first byte. */
+  readonly page: number;
+  /** Guest physical page of the last byte if the block's one instruction crosses pages, else -1. */
+  readonly secondPage: number;
+  /** Instructions in it, which are charged on entry; 0 for a system instruction, which the processor charges itself. */
+  readonly count: number;
+  /** Offset from `rip` of each instruction, and of the end. */
+  readonly starts: readonly number[];
+  /** For each word from the header on: the instruction it belongs to. */
+  readonly owners: Uint8Array;
+  /** Linear addresses that links lead to. */
+  readonly targets: readonly Linear[];
+  /** The instruction, if the block is a system instruction. */
+  readonly system: Instruction | undefined;
+  /** Shortened copies, by number of instructions. */
+  tails: (Block | undefined)[] | undefined;
+  /** Its code has changed; nothing may lead here any more. */
+  dropped: boolean;
+}

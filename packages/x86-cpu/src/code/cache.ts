@@ -1,0 +1,238 @@
+import { CodeMode, createInstruction, decode, DecodeStatus, MAX_INSTRUCTION_LENGTH } from '../decode/index.js';
+import type { Instruction } from '../decode/index.js';
+import { BlockBuilder, endsBlock, isRepeated, loweringOf } from '../lower/index.js';
+import type { MemorySpace } from '../memory/space.js';
+import { PAGE_BYTES } from '../memory/space.js';
+import { BLOCK_NUMBER_OFFSET, fieldOffset } from '../microop/record.js';
+import { Assembler } from './assembler.js';
+import type { Block, Linear } from './block.js';
+import { findDeadFlags } from './flag-use.js';
+
+/** Most instructions of one block. */
+const MAX_BLOCK = 32;
+
+/**
+ * The decoded code of one register context: blocks by guest physical page and linear address, so that neither a remapped
+ * page nor a second mapping of the same one can be served the other's blocks.
+ */
+export class CodeCache {
+  readonly #space: MemorySpace;
+  readonly #assembler: Assembler;
+  readonly #builder: BlockBuilder;
+  readonly #pages = new Map<number, Map<Linear, Block>>();
+  #blocks: Block[] = [];
+  readonly #instructions: Instruction[] = Array.from({ length: MAX_BLOCK }, createInstruction);
+  readonly #straddling = new Uint8Array(2 * MAX_INSTRUCTION_LENGTH);
+  /** Grows when everything was dropped: a block from before is gone. */
+  generation = 0;
+
+  constructor(space: MemorySpace, contextStart: number) {
+    this.#space = space;
+    this.#assembler = new Assembler(space, contextStart);
+    this.#builder = new BlockBuilder(contextStart);
+  }
+
+  /** The block entered at `rip` on a guest physical page, if it has been decoded. */
+  find(page: number, rip: Linear): Block | undefined {
+    return this.#pages.get(page)?.get(rip);
+  }
+
+  /** The block whose header is at an address. */
+  blockAt(header: number): Block {
+    return this.#blocks[this.#space.i32[(header + BLOCK_NUMBER_OFFSET) >> 2]!]!;
+  }
+
+  /** The block that a record belongs to. */
+  ownerOf(position: number): Block {
+    return this.blockAt(headerOf(this.#space.i32, position));
+  }
+
+  /** Which instruction of its block a record belongs to. */
+  instructionAt(position: number): number {
+    const header = headerOf(this.#space.i32, position);
+    return this.blockAt(header).owners[(position - header) >> 2]!;
+  }
+
+  /** Where an `unlinked` record leads. */
+  targetOf(position: number): Linear {
+    return this.ownerOf(position).targets[this.#space.i32[(position + fieldOffset(1)) >> 2]!]!;
+  }
+
+  /** Makes the link that ran into an `unlinked` record lead to a block. */
+  link(position: number, block: Block): void {
+    this.#space.i32[this.#space.i32[(position + fieldOffset(0)) >> 2]! >> 2] = block.address;
+  }
+
+  /** Forgets the blocks with code on a page. Their records stay, unreachable, until the arena is cleared. */
+  drop(page: number): void {
+    const blocks = this.#pages.get(page);
+    if (blocks === undefined) return;
+    this.#pages.delete(page);
+    for (const block of blocks.values()) {
+      this.#forget(block);
+      const other = block.page === page ? block.secondPage : block.page;
+      if (other >= 0) this.#pages.get(other)?.delete(block.rip);
+    }
+  }
+
+  #forget(block: Block): void {
+    block.dropped = true;
+    for (const tail of block.tails ?? []) if (tail !== undefined) tail.dropped = true;
+  }
+
+  /** Forgets one block. */
+  dropBlock(block: Block): void {
+    this.#forget(block);
+    this.#pages.get(block.page)?.delete(block.rip);
+    if (block.secondPage >= 0) this.#pages.get(block.secondPage)?.delete(block.rip);
+  }
+
+  #clear(): void {
+    for (const blocks of this.#pages.values()) for (const block of blocks.values()) this.#forget(block);
+    this.#pages.clear();
+    this.#blocks = [];
+    this.#assembler.clear();
+    this.generation++;
+  }
+
+  /**
+   * Decodes the block at `rip`, guest physical `gpa`. Truncated when its first instruction goes on in the next page: then
+   * the caller translates that and passes its guest physical address as `nextGpa`. Other failures are the first
+   * instruction's.
+   */
+  build(rip: Linear, gpa: number, nextGpa: number): Block | DecodeStatus {
+    const { u8, ramStart } = this.#space;
+    const room = PAGE_BYTES - (gpa % PAGE_BYTES);
+    let bytes = u8;
+    let offset = ramStart + gpa;
+    let available = room;
+    if (nextGpa >= 0) {
+      bytes = this.#straddling;
+      bytes.set(u8.subarray(offset, offset + Math.min(room, MAX_INSTRUCTION_LENGTH)));
+      bytes.set(u8.subarray(ramStart + nextGpa, ramStart + nextGpa + MAX_INSTRUCTION_LENGTH), room);
+      offset = 0;
+      available = room + MAX_INSTRUCTION_LENGTH;
+    }
+    const starts = [0];
+    let count = 0;
+    let length = 0;
+    while (count < MAX_BLOCK) {
+      const instruction = this.#instructions[count]!;
+      const status = decode(bytes, offset + length, available - length, CodeMode.Bits64, instruction);
+      if (status !== DecodeStatus.Ok) {
+        if (count === 0) return status;
+        break;
+      }
+      const alone = loweringOf(instruction) === undefined || isRepeated(instruction);
+      if (alone && count > 0) break;
+      count++;
+      length += instruction.length;
+      starts.push(length);
+      if (alone || endsBlock(instruction) || nextGpa >= 0) break;
+    }
+    this.#space.markCode(gpa, Math.min(length, room));
+    if (length > room) this.#space.markCode(nextGpa, length - room);
+    const block = this.#assemble(rip, Math.floor(gpa / PAGE_BYTES), nextGpa >= 0 ? Math.floor(nextGpa / PAGE_BYTES) : -1, starts, false);
+    this.#keep(block.page, block);
+    if (block.secondPage >= 0) this.#keep(block.secondPage, block);
+    return block;
+  }
+
+  #keep(page: number, block: Block): void {
+    let blocks = this.#pages.get(page);
+    if (blocks === undefined) this.#pages.set(page, (blocks = new Map()));
+    blocks.set(block.rip, block);
+  }
+
+  /** The first `count` instructions of a block, which then returns to the processor. */
+  tail(block: Block, count: number): Block {
+    const known = block.tails?.[count];
+    if (known !== undefined) return known;
+    for (let i = 0; i < count; i++) this.#decodeAgain(block, i, this.#instructions[i]!);
+    const generation = this.generation;
+    const tail = this.#assemble(block.rip, block.page, block.secondPage, block.starts.slice(0, count + 1), true);
+    if (generation === this.generation) (block.tails ??= [])[count] = tail;
+    return tail;
+  }
+
+  /** Decodes an instruction of a block, whose bytes cannot have changed since, into `out`. */
+  #decodeAgain(block: Block, index: number, out: Instruction): void {
+    const { u8, ramStart } = this.#space;
+    const offset = (((block.rip % PAGE_BYTES) + PAGE_BYTES) % PAGE_BYTES) + block.starts[index]!;
+    const at = ramStart + block.page * PAGE_BYTES + offset;
+    if (block.secondPage < 0) {
+      decode(u8, at, PAGE_BYTES - offset, CodeMode.Bits64, out);
+      return;
+    }
+    const room = PAGE_BYTES - offset;
+    const second = ramStart + block.secondPage * PAGE_BYTES;
+    this.#straddling.set(u8.subarray(at, at + room));
+    this.#straddling.set(u8.subarray(second, second + MAX_INSTRUCTION_LENGTH), room);
+    decode(this.#straddling, 0, room + MAX_INSTRUCTION_LENGTH, CodeMode.Bits64, out);
+  }
+
+  /** An instruction of a block, decoded again; valid until the next call. */
+  instruction(block: Block, index: number): Instruction {
+    this.#decodeAgain(block, index, this.#instructions[0]!);
+    return this.#instructions[0]!;
+  }
+
+  /** Lowers the instructions decoded last and lays them down. */
+  #assemble(rip: Linear, page: number, secondPage: number, starts: number[], short: boolean): Block {
+    const builder = this.#builder;
+    const instructions = this.#instructions;
+    const count = starts.length - 1;
+    const end = rip + starts[count]!;
+    const isSystem = loweringOf(instructions[0]!) === undefined;
+    builder.reset();
+    const dead = findDeadFlags(instructions, count);
+    for (let i = 0; i < count && !isSystem; i++) {
+      builder.instruction = instructions[i]!;
+      builder.index = i;
+      builder.next = rip + starts[i + 1]!;
+      builder.flagsDead = dead[i]!;
+      loweringOf(instructions[i]!)!(builder);
+    }
+    if (isSystem) builder.emit('system');
+    else if (short && !endsBlock(instructions[count - 1]!)) builder.emit('short');
+    else if (builder.steps.at(-1)?.operation.terminal !== true) builder.emit('goto', builder.target(end));
+    const charge = isSystem ? 0 : count;
+    const linkable = secondPage < 0 && !short;
+    const lay = () => this.#assembler.assemble(builder, this.#blocks.length, rip, charge, linkable);
+    let laid = lay();
+    if (laid === undefined) {
+      this.#clear();
+      laid = lay()!;
+    }
+    let system: Instruction | undefined;
+    if (isSystem) {
+      system = createInstruction();
+      copyInstruction(instructions[0]!, system);
+    }
+    const block: Block = {
+      ...laid,
+      number: this.#blocks.length,
+      rip,
+      page,
+      secondPage,
+      count: charge,
+      starts,
+      targets: builder.targets,
+      system,
+      tails: undefined,
+      dropped: false,
+    };
+    this.#blocks.push(block);
+    return block;
+  }
+}
+
+function headerOf(i32: Int32Array, position: number): number {
+  return position - 4 * (i32[position >> 2]! >>> 16);
+}
+
+function copyInstruction(from: Instruction, to: Instruction): void {
+  const { operands, ...fields } = from;
+  Object.assign(to, fields);
+  operands.forEach((operand, i) => Object.assign(to.operands[i]!, operand));
+}

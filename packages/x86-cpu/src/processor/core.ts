@@ -1,0 +1,222 @@
+import type { Intercepts, ProcessorClock, ProcessorExit, ProcessorOptions } from '../contract.js';
+import { StateOffset } from '../memory/layout.js';
+import { ARITHMETIC_FLAGS, Flag, flagCode, FlagKind } from '../microop/flags.js';
+import { PageAccess } from '../paging/index.js';
+import { GUEST_FAULT } from './fault.js';
+import type { Linear } from '../code/block.js';
+import type { Fault } from './fault.js';
+import type { Mmu } from './mmu.js';
+import { Cr0, Cr4, Efer, highHalf, joinHalves, lowHalf, Shadow } from './registers.js';
+import type { Registers } from './registers.js';
+
+/** RFLAGS bits that software can change; the others are fixed or not kept. */
+export const SYSTEM_FLAGS =
+  Flag.tf | Flag.if | Flag.df | Flag.iopl | Flag.nt | Flag.ac | Flag.vif | Flag.vip | Flag.id;
+
+/** An event on its way through the IDT. */
+export interface PendingEvent {
+  /** `EventType`. */
+  type: number;
+  vector: number;
+  /** -1 where there is none. */
+  errorCode: number;
+  /** Bytes to add to RIP: software events return behind their instruction. */
+  length: number;
+}
+
+/** An access to descriptor tables and the TSS: supervisor, whatever the privilege level. */
+export const IMPLICIT = PageAccess.Implicit;
+
+/** A fresh exit record. */
+export function createExit(): ProcessorExit {
+  return {
+    kind: 0, instructionLength: 0, gpa: 0, gvaLo: 0, gvaHi: 0, access: 0, vector: 0, hasErrorCode: 0, errorCode: 0, port: 0, size: 0, isIn: 0,
+    isString: 0, isRep: 0, addressSize: 0, crAccess: 0, register: 0, tableAccess: 0, idtVectoring: 0, idtVectoringErrorCode: 0,
+  };
+}
+
+/** Intercepts with none set. */
+export function createIntercepts(): Intercepts {
+  return {
+    cpuid: false, hlt: false, pause: false, rdtsc: false, rdpmc: false, wbinvd: false, invd: false, xsetbv: false, vmcall: false, tdcall: false,
+    descriptorTables: false, monitor: false, io: false, exceptions: 0, cr0Mask: 0, cr0Shadow: 0, cr4Mask: 0, cr4Shadow: 0, cr3Load: false,
+    cr3Store: false, cr8Load: false, cr8Store: false, drAccess: false, interruptWindow: false, nmiWindow: false, msrBitmap: new Uint8Array(4096),
+  };
+}
+
+/** What system instructions and event delivery work on: registers, memory, flags, and what the processor tells its owner. */
+export class Core {
+  readonly registers: Registers;
+  readonly mmu: Mmu;
+  readonly vendor: ProcessorOptions['vendor'];
+  readonly clock: ProcessorClock;
+  readonly exit: ProcessorExit = createExit();
+  readonly intercepts: Intercepts = createIntercepts();
+  readonly fault: Fault;
+  /** Something must be looked at before the next instruction: an event, a window, a shadow. */
+  attention = true;
+  /** The software event of an INT instruction. */
+  readonly event: PendingEvent = { type: 0, vector: 0, errorCode: -1, length: 0 };
+  /** Result of the last `read8` to `read64`, in halves. */
+  lo = 0;
+  hi = 0;
+  readonly #bytes = new Uint8Array(16);
+  readonly #view = new DataView(this.#bytes.buffer);
+  readonly #makeFlagsReady: (context: number) => number;
+  readonly #flushed: () => void;
+
+  /** `makeFlagsReady` is the interpreter's; `flushed` is told when translations have become invalid. */
+  constructor(
+    registers: Registers,
+    mmu: Mmu,
+    options: ProcessorOptions,
+    makeFlagsReady: (context: number) => number,
+    flushed: () => void,
+  ) {
+    this.registers = registers;
+    this.mmu = mmu;
+    this.fault = mmu.fault;
+    this.vendor = options.vendor;
+    this.clock = options.clock;
+    this.#makeFlagsReady = makeFlagsReady;
+    this.#flushed = flushed;
+  }
+
+  /** Ends the instruction with an exception. */
+  raise(vector: number, errorCode: number): never {
+    this.fault.vector = vector;
+    this.fault.errorCode = errorCode;
+    throw GUEST_FAULT;
+  }
+
+  /** RFLAGS without RF. */
+  readFlags(): number {
+    this.#makeFlagsReady(this.registers.start);
+    return (this.registers.lo(StateOffset.flagA) & ARITHMETIC_FLAGS) | (this.registers.systemFlags & SYSTEM_FLAGS) | Flag.fixed;
+  }
+
+  writeFlags(value: number): void {
+    const { registers } = this;
+    registers.set(StateOffset.flagA, value & ARITHMETIC_FLAGS, 0);
+    registers.i32[StateOffset.flagKind >> 2] = flagCode(FlagKind.Ready, 4);
+    this.writeSystemFlags(value);
+  }
+
+  /** Changes the flags that are not lazy. */
+  writeSystemFlags(value: number): void {
+    const { registers } = this;
+    const changed = registers.systemFlags ^ value;
+    registers.systemFlags = value & SYSTEM_FLAGS;
+    if (changed & Flag.ac) this.mmu.setPrivilege(registers.cpl);
+    if (changed & (Flag.if | Flag.tf)) this.attention = true;
+  }
+
+  /** Sets or clears ZF alone. */
+  setZero(zero: boolean): void {
+    const flags = this.readFlags();
+    this.writeFlags(zero ? flags | Flag.zf : flags & ~Flag.zf);
+  }
+
+  /** Adds to the interruptibility state. */
+  block(bits: number): void {
+    this.registers.interruptibility |= bits;
+    this.attention = true;
+  }
+
+  /** Ends the blocking of NMIs. */
+  unblockNmi(): void {
+    this.registers.interruptibility &= ~Shadow.nmi;
+    this.attention = true;
+  }
+
+  /** The virtual TSC now, an exact number. `Processor.retired` counts up to this instruction, without it. */
+  readTsc(): number {
+    return this.clock.ticks() + this.registers.number(StateOffset.tscOffset);
+  }
+
+  read8(linear: Linear, access: number): number {
+    this.mmu.read(linear, 1, access, this.#bytes);
+    return this.#bytes[0]!;
+  }
+
+  read16(linear: Linear, access: number): number {
+    this.mmu.read(linear, 2, access, this.#bytes);
+    return this.#view.getUint16(0, true);
+  }
+
+  read32(linear: Linear, access: number): number {
+    this.mmu.read(linear, 4, access, this.#bytes);
+    return this.#view.getInt32(0, true);
+  }
+
+  /** Leaves the halves in `lo` and `hi`. */
+  read64(linear: Linear, access: number): void {
+    this.mmu.read(linear, 8, access, this.#bytes);
+    this.lo = this.#view.getInt32(0, true);
+    this.hi = this.#view.getInt32(4, true);
+  }
+
+  /** Reads 1, 2, 4 or 8 bytes into `lo` and `hi`, zero-extended. */
+  readSized(linear: Linear, size: number, access: number): void {
+    this.#view.setInt32(0, 0, true);
+    this.#view.setInt32(4, 0, true);
+    this.mmu.read(linear, size, access, this.#bytes);
+    this.lo = this.#view.getInt32(0, true);
+    this.hi = this.#view.getInt32(4, true);
+  }
+
+  /** Writes the low `size` bytes, at most 8, of two halves. */
+  writeSized(linear: Linear, size: number, lo: number, hi: number, access: number): void {
+    this.#view.setInt32(0, lo, true);
+    this.#view.setInt32(4, hi, true);
+    this.mmu.write(linear, size, access, this.#bytes);
+  }
+
+  write64(linear: Linear, lo: number, hi: number, access: number): void {
+    this.writeSized(linear, 8, lo, hi, access);
+  }
+
+  /** Writes 16 bytes at once: nothing is written if a part cannot be. */
+  write128(linear: Linear, words: readonly [number, number, number, number], access: number): void {
+    words.forEach((word, i) => this.#view.setInt32(4 * i, word, true));
+    this.mmu.write(linear, 16, access, this.#bytes);
+  }
+
+  /** Pushes 8 bytes below the RSP given and returns the new one; RSP itself stays. */
+  pushNumber(stack: Linear, value: number, access: number): Linear {
+    return this.push(stack, lowHalf(value), highHalf(value), access);
+  }
+
+  push(stack: Linear, lo: number, hi: number, access: number): Linear {
+    this.write64(stack - 8, lo, hi, access);
+    return stack - 8;
+  }
+
+  /** The number left in `lo` and `hi`. */
+  get value(): number {
+    return joinHalves(this.lo, this.hi);
+  }
+
+  /** Translations have become invalid. */
+  flushTranslations(): void {
+    this.mmu.flush();
+    this.#flushed();
+  }
+
+  flushPage(linear: Linear): void {
+    this.mmu.flushPage(linear);
+    this.#flushed();
+  }
+
+  /** After a change of control registers, EFER or privilege: adopts the mode; `flush` also empties the TLBs. */
+  modeChanged(flush: boolean): void {
+    const { registers } = this;
+    const efer = registers.lo(StateOffset.efer);
+    const paged = (registers.lo(StateOffset.cr0) & Cr0.pg) !== 0 && (registers.lo(StateOffset.cr4) & Cr4.pae) !== 0;
+    const active = paged && (efer & Efer.lme) !== 0;
+    registers.i32[StateOffset.efer >> 2] = active ? efer | Efer.lma : efer & ~Efer.lma;
+    this.mmu.modeChanged();
+    if (flush) this.flushTranslations();
+    else this.#flushed();
+  }
+}

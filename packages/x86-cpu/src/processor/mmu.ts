@@ -1,0 +1,343 @@
+import type { Linear } from '../code/block.js';
+import { Access } from '../contract.js';
+import {
+  ContextOffset, StateOffset, TLB_BANKS, TLB_BANK_SIZE, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_HALF_SIZE, TlbBank, TLB_WRITE,
+} from '../memory/layout.js';
+import { PAGE_BYTES } from '../memory/space.js';
+import type { MemorySpace } from '../memory/space.js';
+import { Flag } from '../microop/flags.js';
+import { createWalkResult, ExchangeStatus, PageAccess, walk, WalkStatus } from '../paging/index.js';
+import type { PagingState, PhysicalAccess, Qword } from '../paging/index.js';
+import { GUEST_FAULT, NESTED, RETRY, Vector } from './fault.js';
+import type { Fault } from './fault.js';
+import { Cr0, Cr4, Efer, isCanonical, joinHalves, lowHalf, highHalf } from './registers.js';
+import type { Registers } from './registers.js';
+
+/** MAXPHYADDR: above it, entry bits are reserved. */
+export const PHYSICAL_ADDRESS_BITS = 46;
+
+const PROBE_WRITE = 0x100;
+const PERMISSION_READ = 1;
+const PERMISSION_WRITE = 2;
+const PERMISSION_EXECUTE = 4;
+
+/** What the current mode adds to `PageAccess` of an explicit access. */
+const MODE_USER = PageAccess.User;
+
+/**
+ * Linear addresses to bytes: the page walk when a TLB bank misses, filling the TLBs that the interpreter reads, and the
+ * accesses of system instructions and event delivery.
+ */
+export class Mmu implements PhysicalAccess {
+  readonly #space: MemorySpace;
+  readonly #registers: Registers;
+  readonly #table: number;
+  readonly #tlbStart: number;
+  readonly #i32: Int32Array;
+  readonly #bounce: number;
+  readonly #bankUsed = [false, false, false];
+  readonly #walked = createWalkResult();
+  readonly #paging: PagingState = {
+    cr3Lo: 0, cr3Hi: 0, writeProtect: false, noExecuteEnable: false, smep: false, smap: false, alignmentCheck: false,
+    physicalAddressBits: PHYSICAL_ADDRESS_BITS,
+  };
+  #paged = false;
+  #mode = 0;
+  #bankNumber: number = TlbBank.supervisor;
+  /** Start of the TLB bank of the current mode. */
+  bank: number;
+  readonly fault: Fault = { vector: 0, errorCode: -1, linear: 0, gpa: 0, access: 0 };
+  /** Stores go through even where code has been decoded; its pages are noted. */
+  #forced = false;
+  readonly #forcedPages: number[] = [];
+  /** The guest physical pages of the two halves of a crossing access. */
+  #firstGpa = 0;
+  #secondGpa = 0;
+
+  constructor(space: MemorySpace, registers: Registers, table: number) {
+    this.#space = space;
+    this.#registers = registers;
+    this.#table = table;
+    this.#i32 = space.i32;
+    this.#tlbStart = registers.start + ContextOffset.tlb;
+    this.#bounce = registers.start + StateOffset.bounce;
+    this.bank = this.#tlbStart;
+    this.#i32.fill(-1, this.#tlbStart >> 2, (this.#tlbStart + TLB_BANKS * TLB_BANK_SIZE) >> 2);
+  }
+
+  /** Empties every bank. */
+  flush(): void {
+    for (let bank = 0; bank < TLB_BANKS; bank++) {
+      if (!this.#bankUsed[bank]) continue;
+      const start = this.#tlbStart + bank * TLB_BANK_SIZE;
+      this.#i32.fill(-1, start >> 2, (start + TLB_BANK_SIZE) >> 2);
+      this.#bankUsed[bank] = false;
+    }
+  }
+
+  /** Forgets the page of one linear address. Large pages are cached by 4 KiB, so this forgets a part of one: see README. */
+  flushPage(linear: Linear): void {
+    const slot = (lowHalf(linear) >>> 8) & ((TLB_ENTRIES - 1) << 4);
+    for (let bank = 0; bank < TLB_BANKS; bank++) {
+      for (const half of [0, TLB_WRITE]) {
+        const word = (this.#tlbStart + bank * TLB_BANK_SIZE + half + slot) >> 2;
+        this.#i32[word] = -1;
+        this.#i32[word + 1] = -1;
+      }
+    }
+  }
+
+  /** Takes over the control registers and privilege level; says whether translations may differ for it. */
+  modeChanged(): void {
+    const registers = this.#registers;
+    const paging = this.#paging;
+    const cr0 = registers.lo(StateOffset.cr0);
+    const cr4 = registers.lo(StateOffset.cr4);
+    const efer = registers.lo(StateOffset.efer);
+    paging.cr3Lo = registers.lo(StateOffset.cr3);
+    paging.cr3Hi = registers.hi(StateOffset.cr3);
+    paging.writeProtect = (cr0 & Cr0.wp) !== 0;
+    paging.noExecuteEnable = (efer & Efer.nxe) !== 0;
+    paging.smep = (cr4 & Cr4.smep) !== 0;
+    paging.smap = (cr4 & Cr4.smap) !== 0;
+    paging.alignmentCheck = (registers.systemFlags & Flag.ac) !== 0;
+    this.#paged = (cr0 & Cr0.pg) !== 0;
+    this.setPrivilege(registers.cpl);
+  }
+
+  /** Chooses the bank of a privilege level and, in supervisor mode under SMAP, of RFLAGS.AC. */
+  setPrivilege(cpl: number): void {
+    this.#mode = cpl === 3 ? MODE_USER : 0;
+    this.#paging.alignmentCheck = (this.#registers.systemFlags & Flag.ac) !== 0;
+    if (cpl === 3) this.#bankNumber = TlbBank.user;
+    else this.#bankNumber = this.#paging.smap && this.#paging.alignmentCheck ? TlbBank.supervisorOverride : TlbBank.supervisor;
+    this.bank = this.#tlbStart + this.#bankNumber * TLB_BANK_SIZE;
+  }
+
+  /** No write to a page may bypass `put` any more: code was decoded from it. */
+  watchWrites(page: number): void {
+    for (let bank = 0; bank < TLB_BANKS; bank++) {
+      if (!this.#bankUsed[bank]) continue;
+      const start = (this.#tlbStart + bank * TLB_BANK_SIZE + TLB_WRITE) >> 2;
+      for (let word = start; word < start + (TLB_HALF_SIZE >> 2); word += TLB_ENTRY_SIZE >> 2) {
+        if (this.#i32[word + 3] === page) this.#i32.fill(-1, word, word + 4);
+      }
+    }
+  }
+
+  readQword(gpa: number, out: Qword): boolean {
+    const { ramBytes, ramStart } = this.#space;
+    if (gpa + 8 > ramBytes || !(this.#space.permissions(this.#table, Math.floor(gpa / PAGE_BYTES)) & PERMISSION_READ)) return false;
+    const word = (ramStart + gpa) >>> 2;
+    out.lo = this.#i32[word]!;
+    out.hi = this.#i32[word + 1]!;
+    return true;
+  }
+
+  compareExchangeQword(gpa: number, oldLo: number, oldHi: number, newLo: number, newHi: number): ExchangeStatus {
+    const { ramBytes, ramStart } = this.#space;
+    if (gpa + 8 > ramBytes || !(this.#space.permissions(this.#table, Math.floor(gpa / PAGE_BYTES)) & PERMISSION_WRITE)) {
+      return ExchangeStatus.Failed;
+    }
+    const word = (ramStart + gpa) >>> 2;
+    if (this.#i32[word] !== oldLo || this.#i32[word + 1] !== oldHi) return ExchangeStatus.Changed;
+    this.#space.beforeWrite(gpa, 8);
+    this.#i32[word] = newLo;
+    this.#i32[word + 1] = newHi;
+    return ExchangeStatus.Exchanged;
+  }
+
+  #fail(vector: number, errorCode: number, linear: Linear): -1 {
+    this.fault.vector = vector;
+    this.fault.errorCode = errorCode;
+    this.fault.linear = linear;
+    return -1;
+  }
+
+  #failNested(linear: Linear, gpa: number, access: number): -1 {
+    this.fault.gpa = gpa;
+    this.fault.access = access;
+    return this.#fail(NESTED, -1, linear);
+  }
+
+  /** The guest physical address of a byte, or -1 with `fault` filled. `access` is made of `PageAccess` bits. */
+  translate(linear: Linear, access: number): number {
+    if (!isCanonical(linear)) return this.#fail(Vector.gp, 0, linear);
+    let gpa: number;
+    if (this.#paged) {
+      const walked = this.#walked;
+      walk(this, this.#paging, lowHalf(linear), highHalf(linear), access, walked);
+      if (walked.status === WalkStatus.PageFault) return this.#fail(Vector.pf, walked.errorCode, linear);
+      if (walked.status === WalkStatus.NestedFault) {
+        return this.#failNested(linear, walked.failedGpa, (walked.failedWrite ? Access.Write : Access.Read) | Access.PageWalk);
+      }
+      gpa = walked.gpa;
+    } else {
+      gpa = linear >= 0 ? linear : linear + 2 ** 48;
+    }
+    const need = access & PageAccess.Fetch ? PERMISSION_EXECUTE : access & PageAccess.Write ? PERMISSION_WRITE : PERMISSION_READ;
+    if (gpa >= this.#space.ramBytes || !(this.#space.permissions(this.#table, Math.floor(gpa / PAGE_BYTES)) & need)) {
+      return this.#failNested(linear, gpa, need);
+    }
+    return gpa;
+  }
+
+  /** Translates for an instruction fetch at the current privilege. */
+  translateFetch(linear: Linear): number {
+    return this.translate(linear, PageAccess.Fetch | this.#mode);
+  }
+
+  #fill(linear: Linear, gpa: number, half: number): void {
+    const lo = lowHalf(linear);
+    const word = (this.bank + half + ((lo >>> 8) & ((TLB_ENTRIES - 1) << 4))) >> 2;
+    const page = Math.floor(gpa / PAGE_BYTES);
+    this.#i32[word] = lo & -PAGE_BYTES;
+    this.#i32[word + 1] = highHalf(linear);
+    this.#i32[word + 2] = (this.#space.ramStart + page * PAGE_BYTES - (lo & -PAGE_BYTES)) | 0;
+    this.#i32[word + 3] = page;
+    this.#bankUsed[this.#bankNumber] = true;
+  }
+
+  /** Translates both pages of an access that crosses from one to the next. */
+  #translateCrossing(linear: Linear, size: number, access: number): boolean {
+    const first = this.translate(linear, access);
+    if (first < 0) return false;
+    const second = this.translate(linear + size - 1, access);
+    if (second < 0) {
+      // The fault is at the first byte of the second page (SDM volume 3, 4.7).
+      const start = Math.floor((linear + size - 1) / PAGE_BYTES) * PAGE_BYTES;
+      this.fault.linear = start;
+      if (this.fault.vector === NESTED && !(this.fault.access & Access.PageWalk)) this.fault.gpa = Math.floor(this.fault.gpa / PAGE_BYTES) * PAGE_BYTES;
+      return false;
+    }
+    this.#firstGpa = first;
+    this.#secondGpa = Math.floor(second / PAGE_BYTES) * PAGE_BYTES;
+    return true;
+  }
+
+  /** Bytes of a crossing access that lie in its first page. */
+  #firstPart(linear: Linear): number {
+    return PAGE_BYTES - (lowHalf(linear) & (PAGE_BYTES - 1));
+  }
+
+  #crosses(linear: Linear, size: number): boolean {
+    return (lowHalf(linear) & (PAGE_BYTES - 1)) + size > PAGE_BYTES;
+  }
+
+  #accessAddress(): Linear {
+    const registers = this.#registers;
+    return joinHalves(registers.lo(StateOffset.accessAddress), registers.hi(StateOffset.accessAddress));
+  }
+
+  /**
+   * The interpreter's `probe`: the byte in memory of the access whose address is in the state, or -1. What cannot be
+   * accessed in place is brought to the bounce buffer; a write then ends with `put`.
+   */
+  probe(flags: number): number {
+    const size = flags & 0xff;
+    const write = (flags & PROBE_WRITE) !== 0;
+    const linear = this.#accessAddress();
+    const access = this.#mode | (write ? PageAccess.Write : 0);
+    const { u8, ramStart } = this.#space;
+    if (this.#crosses(linear, size)) {
+      if (!this.#translateCrossing(linear, size, access)) return -1;
+      const part = this.#firstPart(linear);
+      u8.copyWithin(this.#bounce, ramStart + this.#firstGpa, ramStart + this.#firstGpa + part);
+      u8.copyWithin(this.#bounce + part, ramStart + this.#secondGpa, ramStart + this.#secondGpa + size - part);
+      return this.#bounce;
+    }
+    const gpa = this.translate(linear, access);
+    if (gpa < 0) return -1;
+    if (!write) this.#fill(linear, gpa, 0);
+    else if (!this.#space.holdsCode(Math.floor(gpa / PAGE_BYTES))) this.#fill(linear, gpa, TLB_WRITE);
+    else {
+      u8.copyWithin(this.#bounce, ramStart + gpa, ramStart + gpa + size);
+      return this.#bounce;
+    }
+    return (ramStart + gpa) | 0;
+  }
+
+  /**
+   * The interpreter's `put`: stores the value in the state, 0 when done, -1 when not. A store onto decoded code is
+   * refused with RETRY: the instruction is then run alone, with stores forced, so that what comes after it is decoded anew.
+   */
+  put(size: number): number {
+    const linear = this.#accessAddress();
+    const access = this.#mode | PageAccess.Write;
+    const value = this.#registers.start + StateOffset.accessValue;
+    if (this.#crosses(linear, size)) {
+      if (!this.#translateCrossing(linear, size, access)) return -1;
+      const part = this.#firstPart(linear);
+      if (!this.#mayStore(this.#firstGpa, part) || !this.#mayStore(this.#secondGpa, size - part)) return -1;
+      this.#copyIn(this.#firstGpa, value, part);
+      this.#copyIn(this.#secondGpa, value + part, size - part);
+      return 0;
+    }
+    const gpa = this.translate(linear, access);
+    if (gpa < 0 || !this.#mayStore(gpa, size)) return -1;
+    if (!this.#space.holdsCode(Math.floor(gpa / PAGE_BYTES))) this.#fill(linear, gpa, TLB_WRITE);
+    this.#copyIn(gpa, value, size);
+    return 0;
+  }
+
+  #copyIn(gpa: number, from: number, size: number): void {
+    this.#space.u8.copyWithin(this.#space.ramStart + gpa, from, from + size);
+  }
+
+  #mayStore(gpa: number, size: number): boolean {
+    if (!this.#space.overlapsCode(gpa, size)) return true;
+    if (!this.#forced) {
+      this.fault.vector = RETRY;
+      return false;
+    }
+    this.#forcedPages.push(Math.floor(gpa / PAGE_BYTES));
+    return true;
+  }
+
+  /** From here to `endForcedStores`, stores onto decoded code are done. */
+  beginForcedStores(): void {
+    this.#forced = true;
+  }
+
+  /** Drops the code that was stored onto. */
+  endForcedStores(): void {
+    this.#forced = false;
+    for (const page of this.#forcedPages) this.#space.dropCode(page);
+    this.#forcedPages.length = 0;
+  }
+
+  /** Where a system instruction's access lies in memory; throws GUEST_FAULT. The access must not cross pages. */
+  #locate(linear: Linear, access: number): number {
+    const gpa = this.translate(linear, access);
+    if (gpa < 0) throw GUEST_FAULT;
+    return gpa;
+  }
+
+  /** Reads `size` bytes, at most 16, into `out` for a system instruction; throws GUEST_FAULT. */
+  read(linear: Linear, size: number, access: number, out: Uint8Array): void {
+    const { u8, ramStart } = this.#space;
+    let gpa = this.#locate(linear, access);
+    for (let i = 0; i < size; i++) {
+      if (i > 0 && (lowHalf(linear + i) & (PAGE_BYTES - 1)) === 0) gpa = this.#locate(linear + i, access) - i;
+      out[i] = u8[ramStart + gpa + i]!;
+    }
+  }
+
+  /** Writes `size` bytes, at most 16, for a system instruction; throws GUEST_FAULT before anything was written. */
+  write(linear: Linear, size: number, access: number, data: Uint8Array): void {
+    const { u8, ramStart } = this.#space;
+    const part = this.#crosses(linear, size) ? this.#firstPart(linear) : size;
+    const gpa = this.#locate(linear, access | PageAccess.Write);
+    const next = part < size ? this.#locate(linear + part, access | PageAccess.Write) : 0;
+    this.#space.beforeWrite(gpa, part);
+    u8.set(data.subarray(0, part), ramStart + gpa);
+    if (part === size) return;
+    this.#space.beforeWrite(next, size - part);
+    u8.set(data.subarray(part, size), ramStart + next);
+  }
+
+  /** `PageAccess` bits of an explicit data access at the current privilege. */
+  get mode(): number {
+    return this.#mode;
+  }
+}

@@ -1,0 +1,505 @@
+import { CodeCache } from '../code/cache.js';
+import type { Block, Linear } from '../code/block.js';
+import { EventType, ExitKind, Stop } from '../contract.js';
+import type { Intercepts, Processor, ProcessorExit, ProcessorOptions } from '../contract.js';
+import { DecodeStatus, OperandKind } from '../decode/index.js';
+import type { Instruction } from '../decode/index.js';
+import { Op } from '../decode/op.js';
+import { createInterpreter, nextGrant } from '../interpreter/module.js';
+import type { Interpreter } from '../interpreter/module.js';
+import { ContextOffset, JUMP_CACHE_SIZE, StateOffset } from '../memory/layout.js';
+import { PAGE_BYTES } from '../memory/space.js';
+import type { CodeObserver, MemorySpace } from '../memory/space.js';
+import { Leave } from '../microop/accessors.js';
+import { BLOCK_HEADER_SIZE } from '../microop/record.js';
+import { Flag } from '../microop/flags.js';
+import { Outcome, systemInstructions } from '../system/index.js';
+import { Core } from './core.js';
+import type { PendingEvent } from './core.js';
+import { deliverEvent, makesDoubleFault, vectoringInformation } from './delivery.js';
+import { GuestFault, NESTED, RETRY, Vector } from './fault.js';
+import { Mmu } from './mmu.js';
+import { highHalf, lowHalf, Registers, Shadow } from './registers.js';
+
+/** Not a `Stop`: the run goes on. */
+const GO_ON = -1;
+
+const BUDGET = StateOffset.budget >> 2;
+const POSITION = StateOffset.position >> 2;
+
+/** DR6.BS: a single step. */
+const DR6_BS = 1 << 14;
+
+/** The interpreter, the system instructions and event delivery under one loop. */
+export class GuestProcessor implements Processor, CodeObserver {
+  readonly bytes: Uint8Array;
+  readonly i32: Int32Array;
+  readonly exit: ProcessorExit;
+  readonly intercepts: Intercepts;
+  virtualInterruptIgnoreTpr = false;
+  readonly #table: number;
+  readonly #registers: Registers;
+  readonly #mmu: Mmu;
+  readonly #core: Core;
+  readonly #cache: CodeCache;
+  readonly #interpreter: Interpreter;
+  readonly #memory: Int32Array;
+  readonly #jumpCache: number;
+  #jumpCacheUsed = true;
+  #codeGeneration = 0;
+  #virtualInterrupt = -1;
+  /** Instructions retired before this run, and granted to it. What is left is in `#reserve` and the state's budget. */
+  #retiredBefore = 0;
+  #granted = 0;
+  #reserve = 0;
+  /** Only one instruction may run: a shadow or RFLAGS.TF ends with it, or its stores are forced. */
+  #step = false;
+  readonly #injected: PendingEvent = { type: -1, vector: 0, errorCode: -1, length: 0 };
+  /** The event being delivered; and whether the last delivery was of the event itself, not of what it led to. */
+  readonly #event: PendingEvent = { type: 0, vector: 0, errorCode: -1, length: 0 };
+  #deliveredItself = false;
+
+  constructor(space: MemorySpace, options: ProcessorOptions) {
+    this.#table = options.permissionTable;
+    const start = space.contextStart(options.index);
+    this.#registers = new Registers(space, start);
+    this.bytes = this.#registers.bytes;
+    this.i32 = this.#registers.i32;
+    this.#mmu = new Mmu(space, this.#registers, options.permissionTable);
+    this.#interpreter = createInterpreter(space, {
+      probe: (flags) => this.#mmu.probe(flags),
+      put: (size) => this.#mmu.put(size),
+    });
+    this.#core = new Core(this.#registers, this.#mmu, options, this.#interpreter.ready, () => this.#flushJumpCache());
+    this.exit = this.#core.exit;
+    this.intercepts = this.#core.intercepts;
+    this.#cache = new CodeCache(space, start);
+    this.#memory = space.i32;
+    this.#jumpCache = start + ContextOffset.jumpCache;
+    this.#flushJumpCache();
+    this.#registers.systemFlags = 0;
+    space.observe(this);
+  }
+
+  get retired(): number {
+    return this.#retiredBefore + this.#granted - this.#left();
+  }
+
+  #left(): number {
+    return this.#reserve + this.i32[BUDGET]!;
+  }
+
+  interceptsChanged(): void {
+    this.#core.attention = true;
+  }
+
+  readRflags(): number {
+    return this.#core.readFlags();
+  }
+
+  writeRflags(value: number): void {
+    this.#core.writeFlags(value);
+  }
+
+  stateChanged(): void {
+    this.#core.modeChanged(true);
+  }
+
+  flushTlb(): void {
+    this.#core.flushTranslations();
+  }
+
+  inject(type: number, vector: number, errorCode: number, instructionLength: number): void {
+    const event = this.#injected;
+    event.type = type;
+    event.vector = vector;
+    event.errorCode = errorCode;
+    event.length = type === EventType.SoftwareInterrupt || type === EventType.PrivilegedSoftware || type === EventType.SoftwareException ? instructionLength : 0;
+  }
+
+  get virtualInterrupt(): number {
+    return this.#virtualInterrupt;
+  }
+
+  set virtualInterrupt(vector: number) {
+    this.#virtualInterrupt = vector;
+    this.#core.attention = true;
+  }
+
+  // CodeObserver: what happens to the memory under the caches.
+
+  dropCode(page: number): void {
+    this.#cache.drop(page);
+    this.#flushJumpCache();
+    // If the interpreter is running, it must not enter another block before it has come back.
+    this.#reserve += this.i32[BUDGET]!;
+    this.i32[BUDGET] = 0;
+  }
+
+  watchWrites(page: number): void {
+    this.#mmu.watchWrites(page);
+  }
+
+  permissionsChanged(table: number): void {
+    if (table === this.#table) this.#core.flushTranslations();
+  }
+
+  #flushJumpCache(): void {
+    if (!this.#jumpCacheUsed) return;
+    this.#memory.fill(-1, this.#jumpCache >> 2, (this.#jumpCache + JUMP_CACHE_SIZE) >> 2);
+    this.#jumpCacheUsed = false;
+  }
+
+  run(maxInstructions: number): Stop {
+    this.#retiredBefore = this.retired;
+    this.#granted = maxInstructions;
+    this.#reserve = maxInstructions;
+    this.i32[BUDGET] = 0;
+    this.#core.attention = true;
+    for (;;) {
+      if (this.#core.attention) {
+        const stop = this.#atBoundary();
+        if (stop !== GO_ON) return stop as Stop;
+      }
+      if (this.#left() === 0) return Stop.Budget;
+      const stop = this.#step ? this.#stepOne() : this.#advance();
+      if (stop !== GO_ON) return stop as Stop;
+    }
+  }
+
+  /** Between two instructions, when something may have to happen there: events and windows, in the order of SDM volume 3, 6.9 and 27.2. */
+  #atBoundary(): number {
+    const registers = this.#registers;
+    const core = this.#core;
+    for (;;) {
+      const injected = this.#injected;
+      if (injected.type >= 0) {
+        const { type, vector, errorCode, length } = injected;
+        injected.type = -1;
+        const stop = this.#deliver(type, vector, errorCode, length);
+        if (stop !== GO_ON) return stop;
+      }
+      const blocked = registers.interruptibility & (Shadow.sti | Shadow.movSs);
+      if (this.intercepts.nmiWindow && !(registers.interruptibility & (Shadow.nmi | Shadow.movSs))) return this.#leaveFor(ExitKind.NmiWindow);
+      const open = blocked === 0 && (registers.systemFlags & Flag.if) !== 0;
+      if (this.intercepts.interruptWindow && open) return this.#leaveFor(ExitKind.InterruptWindow);
+      const vector = this.#virtualInterrupt;
+      if (vector >= 0 && open && (this.virtualInterruptIgnoreTpr || vector >> 4 > registers.lo(StateOffset.cr8))) {
+        this.#virtualInterrupt = -1;
+        const stop = this.#deliver(EventType.External, vector, -1, 0);
+        if (stop !== GO_ON) return stop;
+        continue;
+      }
+      this.#step = blocked !== 0 || (registers.systemFlags & Flag.tf) !== 0;
+      core.attention = this.#step;
+      return GO_ON;
+    }
+  }
+
+  #leaveFor(kind: number): number {
+    this.exit.kind = kind;
+    this.exit.instructionLength = 0;
+    this.exit.idtVectoring = 0;
+    return Stop.Intercept;
+  }
+
+  /** One instruction under a shadow or RFLAGS.TF, and what follows it. */
+  #stepOne(): number {
+    const registers = this.#registers;
+    const shadow = registers.interruptibility & (Shadow.sti | Shadow.movSs);
+    const traced = (registers.systemFlags & Flag.tf) !== 0;
+    const before = this.#left();
+    this.#reserve = before - 1;
+    this.i32[BUDGET] = 1;
+    const stop = this.#advance();
+    if (this.#left() === before) return stop;
+    registers.interruptibility &= ~shadow;
+    this.#core.attention = true;
+    if (!traced) return stop;
+    registers.i32[StateOffset.dr6 >> 2]! |= DR6_BS;
+    const delivered = this.#except(Vector.db, -1);
+    return delivered === GO_ON ? stop : delivered;
+  }
+
+  /** Runs from RIP until there is something to decide. */
+  #advance(): number {
+    const block = this.#find(this.#registers.rip);
+    if (block === undefined) return this.#fault();
+    return block.system === undefined ? this.#interpret(block) : this.#system(block, block.system);
+  }
+
+  /** Grants the interpreter a share of what is left. */
+  #refill(): void {
+    if (this.#step) return;
+    const left = this.#left();
+    const grant = Math.min(left, nextGrant());
+    this.i32[BUDGET] = grant;
+    this.#reserve = left - grant;
+  }
+
+  /** Puts the interpreter at the top of a block, shortened to the budget if need be. */
+  #enter(block: Block): void {
+    if (this.i32[BUDGET]! < block.count) this.#refill();
+    const budget = this.i32[BUDGET]!;
+    let entered = block;
+    if (budget < block.count) {
+      entered = this.#cache.tail(block, budget);
+      this.#checkGeneration();
+    }
+    this.i32[BUDGET] = budget - entered.count;
+    this.i32[POSITION] = entered.address + BLOCK_HEADER_SIZE;
+  }
+
+  #interpret(first: Block): number {
+    const { i32 } = this;
+    const cache = this.#cache;
+    this.#enter(first);
+    for (;;) {
+      const reason = this.#interpreter.run(this.#registers.start, this.#mmu.bank);
+      const position = i32[POSITION]!;
+      switch (reason) {
+        case Leave.Unlinked: {
+          const target = cache.targetOf(position);
+          this.#registers.rip = target;
+          const { generation } = cache;
+          const owner = cache.ownerOf(position);
+          const next = this.#find(target);
+          if (next === undefined) return this.#left() === 0 ? GO_ON : this.#fault();
+          if (generation === cache.generation && !owner.dropped && next.secondPage < 0) cache.link(position, next);
+          if (next.system !== undefined || this.#left() === 0 || (this.#step && i32[BUDGET] === 0)) return GO_ON;
+          this.#enter(next);
+          break;
+        }
+        case Leave.Budget: {
+          const block = cache.blockAt(position);
+          this.#registers.rip = block.rip;
+          if (block.dropped || this.#step || this.#left() === 0) return GO_ON;
+          this.#enter(block);
+          break;
+        }
+        case Leave.System: {
+          const block = cache.ownerOf(position);
+          this.#registers.rip = block.rip;
+          if (this.#left() === 0 || this.#step || block.dropped) return GO_ON;
+          return this.#system(block, block.system!);
+        }
+        case Leave.Short: {
+          const block = cache.ownerOf(position);
+          this.#registers.rip = block.rip + block.starts.at(-1)!;
+          return GO_ON;
+        }
+        case Leave.Memory:
+        case Leave.Divide: {
+          const block = cache.ownerOf(position);
+          const index = cache.instructionAt(position);
+          i32[BUDGET]! += block.count - index;
+          this.#registers.rip = block.rip + block.starts[index]!;
+          if (reason === Leave.Divide) return this.#except(Vector.de, -1);
+          if (this.#mmu.fault.vector === Vector.gp && usesStack(cache.instruction(block, index))) this.#mmu.fault.vector = Vector.ss;
+          return this.#fault();
+        }
+        default:
+          // Leave.Jump: RIP is set.
+          return GO_ON;
+      }
+    }
+  }
+
+  /** The block at a linear address, decoded if need be; undefined with `fault` filled. */
+  #find(rip: Linear): Block | undefined {
+    const memory = this.#memory;
+    const lo = lowHalf(rip);
+    const hi = highHalf(rip);
+    const entry = (this.#jumpCache >> 2) + (((lo ^ (lo >>> 12)) & 0xfff) << 2);
+    if (memory[entry] === lo && memory[entry + 1] === hi) return this.#cache.blockAt(memory[entry + 2]!);
+    const block = this.#look(rip);
+    if (block === undefined) return undefined;
+    this.#checkGeneration();
+    memory[entry] = lo;
+    memory[entry + 1] = hi;
+    memory[entry + 2] = block.address;
+    this.#jumpCacheUsed = true;
+    return block;
+  }
+
+  /** When the arena was cleared, nothing in the jump cache is valid any more. */
+  #checkGeneration(): void {
+    if (this.#codeGeneration === this.#cache.generation) return;
+    this.#codeGeneration = this.#cache.generation;
+    this.#flushJumpCache();
+  }
+
+  #look(rip: Linear): Block | undefined {
+    const cache = this.#cache;
+    const gpa = this.#mmu.translateFetch(rip);
+    if (gpa < 0) return undefined;
+    const nextPage = (Math.floor(rip / PAGE_BYTES) + 1) * PAGE_BYTES;
+    const known = cache.find(Math.floor(gpa / PAGE_BYTES), rip);
+    if (known !== undefined) {
+      if (known.secondPage < 0) return known;
+      const next = this.#mmu.translateFetch(nextPage);
+      if (next < 0) return undefined;
+      if (Math.floor(next / PAGE_BYTES) === known.secondPage && Math.floor(gpa / PAGE_BYTES) === known.page) return known;
+      cache.dropBlock(known);
+    }
+    let built = cache.build(rip, gpa, -1);
+    if (built === DecodeStatus.Truncated) {
+      const next = this.#mmu.translateFetch(nextPage);
+      if (next < 0) return undefined;
+      built = cache.build(rip, gpa, next);
+    }
+    if (typeof built !== 'number') return built;
+    const { fault } = this.#mmu;
+    fault.vector = built === DecodeStatus.TooLong ? Vector.gp : Vector.ud;
+    fault.errorCode = built === DecodeStatus.TooLong ? 0 : -1;
+    return undefined;
+  }
+
+  #retire(): void {
+    if (this.i32[BUDGET]! > 0) this.i32[BUDGET]!--;
+    else this.#reserve--;
+  }
+
+  /** Does a system instruction. */
+  #system(block: Block, instruction: Instruction): number {
+    const length = block.starts[1]!;
+    const handler = systemInstructions[instruction.op];
+    if (handler === undefined) return this.#except(Vector.ud, -1);
+    this.exit.instructionLength = length;
+    this.exit.idtVectoring = 0;
+    let outcome: Outcome;
+    try {
+      outcome = handler(this.#core, instruction);
+    } catch (problem) {
+      if (!(problem instanceof GuestFault)) throw problem;
+      return this.#fault();
+    }
+    switch (outcome) {
+      case Outcome.Intercepted:
+        return Stop.Intercept;
+      case Outcome.Event:
+        return this.#softwareEvent();
+      case Outcome.Jumped:
+      case Outcome.Again:
+        break;
+      default:
+        this.#registers.rip = block.rip + length;
+    }
+    this.#retire();
+    if (outcome === Outcome.Costed) return Stop.Costed;
+    return outcome === Outcome.Halted ? Stop.Halted : GO_ON;
+  }
+
+  /** INT n and its relatives retire when they have been delivered. */
+  #softwareEvent(): number {
+    const { type, vector, length } = this.#core.event;
+    if (type !== EventType.SoftwareInterrupt && this.intercepts.exceptions & (1 << vector)) return this.#interceptException(vector, -1, 0);
+    const stop = this.#deliver(type, vector, -1, length);
+    if (stop === GO_ON && this.#deliveredItself) this.#retire();
+    return stop;
+  }
+
+  /** What `fault` says happened at RIP. */
+  #fault(): number {
+    const { fault } = this.#mmu;
+    if (fault.vector === RETRY) return this.#forceStores();
+    if (fault.vector === NESTED) return this.#interceptNested(0, 0);
+    return this.#except(fault.vector, fault.errorCode);
+  }
+
+  /** Runs the instruction at RIP alone, letting it store onto decoded code, which is dropped then. */
+  #forceStores(): number {
+    const wasStep = this.#step;
+    const before = this.#left();
+    this.#step = true;
+    this.#reserve = before - 1;
+    this.i32[BUDGET] = 1;
+    this.#mmu.beginForcedStores();
+    const stop = this.#advance();
+    this.#mmu.endForcedStores();
+    this.#step = wasStep;
+    return stop;
+  }
+
+  /** An exception of the instruction at RIP. */
+  #except(vector: number, errorCode: number): number {
+    if (this.intercepts.exceptions & (1 << vector)) return this.#interceptException(vector, errorCode, 0);
+    if (vector === Vector.pf) this.#registers.setNumber(StateOffset.cr2, this.#mmu.fault.linear);
+    return this.#deliver(EventType.Exception, vector, errorCode, 0);
+  }
+
+  #interceptException(vector: number, errorCode: number, vectoring: number): number {
+    const { exit } = this;
+    exit.kind = ExitKind.Exception;
+    exit.vector = vector;
+    exit.hasErrorCode = errorCode >= 0 ? 1 : 0;
+    exit.errorCode = Math.max(errorCode, 0);
+    if (vector === Vector.pf) {
+      exit.gvaLo = lowHalf(this.#mmu.fault.linear);
+      exit.gvaHi = highHalf(this.#mmu.fault.linear);
+    }
+    exit.idtVectoring = vectoring;
+    return Stop.Intercept;
+  }
+
+  #interceptNested(vectoring: number, vectoringErrorCode: number): number {
+    const { exit } = this;
+    const { fault } = this.#mmu;
+    exit.kind = ExitKind.NestedPageFault;
+    exit.instructionLength = 0;
+    exit.gpa = fault.gpa;
+    exit.gvaLo = lowHalf(fault.linear);
+    exit.gvaHi = highHalf(fault.linear);
+    exit.access = fault.access;
+    exit.idtVectoring = vectoring;
+    exit.idtVectoringErrorCode = vectoringErrorCode;
+    return Stop.Intercept;
+  }
+
+  /** Delivers an event, and what its delivery leads to (SDM volume 3, 6.15, interrupt 8). */
+  #deliver(type: number, vector: number, errorCode: number, length: number): number {
+    const event = this.#event;
+    const { fault } = this.#mmu;
+    event.type = type;
+    event.vector = vector;
+    event.errorCode = errorCode;
+    event.length = length;
+    this.#deliveredItself = true;
+    for (;;) {
+      try {
+        deliverEvent(this.#core, event);
+        return GO_ON;
+      } catch (problem) {
+        if (!(problem instanceof GuestFault)) throw problem;
+      }
+      const vectoring = vectoringInformation(event);
+      const vectoringErrorCode = Math.max(event.errorCode, 0);
+      if (fault.vector === NESTED) return this.#interceptNested(vectoring, vectoringErrorCode);
+      if (event.type === EventType.Exception && event.vector === Vector.df) return Stop.Shutdown;
+      const double = makesDoubleFault(event, fault.vector);
+      const next = double ? Vector.df : fault.vector;
+      const nextError = double ? 0 : fault.errorCode;
+      this.exit.idtVectoringErrorCode = vectoringErrorCode;
+      if (this.intercepts.exceptions & (1 << next)) return this.#interceptException(next, nextError, vectoring);
+      if (fault.vector === Vector.pf) this.#registers.setNumber(StateOffset.cr2, fault.linear);
+      event.type = EventType.Exception;
+      event.vector = next;
+      event.errorCode = nextError;
+      event.length = 0;
+      this.#deliveredItself = false;
+    }
+  }
+}
+
+const RSP = 4;
+const RBP = 5;
+const STACK_INSTRUCTIONS: ReadonlySet<number> = new Set([Op.Push, Op.Pop, Op.Pushf, Op.Call, Op.Ret, Op.Enter, Op.Leave]);
+
+/** Whether a non-canonical address of the instruction is #SS: it goes through the stack segment. */
+function usesStack(instruction: Instruction): boolean {
+  const { base, segment, operands, operandCount } = instruction;
+  for (let i = 0; i < operandCount; i++) {
+    if (operands[i]!.kind === OperandKind.Mem) return (base === RSP || base === RBP) && segment < 0;
+  }
+  return STACK_INSTRUCTIONS.has(instruction.op);
+}

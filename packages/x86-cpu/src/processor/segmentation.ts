@@ -1,0 +1,141 @@
+import { Segment, StateOffset } from '../memory/layout.js';
+import { IMPLICIT } from './core.js';
+import type { Core } from './core.js';
+import { Vector } from './fault.js';
+import { Attribute } from './registers.js';
+
+/** A descriptor as read from a table (SDM volume 3, 3.4.5 and 7.2.3). */
+export interface Descriptor {
+  attributes: number;
+  limit: number;
+  baseLo: number;
+  baseHi: number;
+}
+
+const descriptor: Descriptor = { attributes: 0, limit: 0, baseLo: 0, baseHi: 0 };
+
+/** Type field of a descriptor that names code; of one that names writable data; conforming code; accessed. */
+const TYPE_CODE = 8;
+const TYPE_CONFORMING = 4;
+const TYPE_READABLE_OR_WRITABLE = 2;
+const TYPE_ACCESSED = 1;
+
+export function privilegeOf(attributes: number): number {
+  return (attributes >> 5) & 3;
+}
+
+/**
+ * Reads the descriptor a selector names; the record returned is used again by the next call. `fault` is the vector for a
+ * selector outside its table, `external` is added to error codes.
+ */
+export function readDescriptor(core: Core, selector: number, fault: number, external: number): Descriptor {
+  const { registers } = core;
+  const local = (selector & 4) !== 0;
+  const offset = selector & ~7;
+  const errorCode = (selector & ~3) | external;
+  if (local && !(registers.attributes(Segment.ldtr) & Attribute.p)) core.raise(fault, errorCode);
+  const limit = local ? registers.limit(Segment.ldtr) : registers.lo(StateOffset.gdtrLimit) >>> 0;
+  if (offset + 7 > limit) core.raise(fault, errorCode);
+  const base = local ? registers.base(Segment.ldtr) : registers.number(StateOffset.gdtrBase);
+  core.read64(base + offset, IMPLICIT);
+  const { lo, hi } = core;
+  const rawLimit = (lo & 0xffff) | (hi & 0xf0000);
+  descriptor.attributes = ((hi >> 8) & 0xff) | ((hi >> 8) & 0xf000);
+  descriptor.limit = descriptor.attributes & Attribute.g ? (rawLimit << 12) | 0xfff : rawLimit;
+  descriptor.baseLo = ((lo >>> 16) & 0xffff) | ((hi & 0xff) << 16) | (hi & 0xff000000);
+  descriptor.baseHi = 0;
+  return descriptor;
+}
+
+/** Sets the accessed bit of a code or data descriptor in its table, where it is clear. */
+export function markAccessed(core: Core, selector: number, attributes: number): void {
+  if (attributes & TYPE_ACCESSED) return;
+  const { registers } = core;
+  const base = selector & 4 ? registers.base(Segment.ldtr) : registers.number(StateOffset.gdtrBase);
+  const at = base + (selector & ~7) + 5;
+  core.writeSized(at, 1, core.read8(at, IMPLICIT) | TYPE_ACCESSED, 0, IMPLICIT);
+}
+
+/** Loads CS at a privilege level from a descriptor that has been checked. */
+export function loadCode(core: Core, selector: number, code: Descriptor, cpl: number): void {
+  const { attributes, limit, baseLo, baseHi } = code;
+  markAccessed(core, selector, attributes);
+  core.registers.setSegment(Segment.cs, (selector & ~3) | cpl, attributes | TYPE_ACCESSED, limit, baseLo, baseHi);
+}
+
+/** Loads SS with a null selector of a privilege level, as 64-bit mode does when that changes. */
+export function loadNullStack(core: Core, cpl: number): void {
+  core.registers.setSegment(Segment.ss, cpl, Attribute.p | Attribute.s | Attribute.db | Attribute.g | 3 | (cpl << 5), 0xffffffff, 0, 0);
+}
+
+/** Loads SS from a selector (SDM volume 3, 6.14 and MOV): null is allowed below ring 3. */
+export function loadStack(core: Core, selector: number, cpl: number, fault: number): void {
+  if ((selector & ~3) === 0) {
+    if (cpl === 3 || (selector & 3) !== cpl) core.raise(fault, selector & ~3);
+    loadNullStack(core, cpl);
+    return;
+  }
+  const errorCode = selector & ~3;
+  const { attributes, limit, baseLo, baseHi } = readDescriptor(core, selector, fault, 0);
+  const type = attributes & Attribute.type;
+  if (!(attributes & Attribute.s) || type & TYPE_CODE || !(type & TYPE_READABLE_OR_WRITABLE)) core.raise(fault, errorCode);
+  if ((selector & 3) !== cpl || privilegeOf(attributes) !== cpl) core.raise(fault, errorCode);
+  if (!(attributes & Attribute.p)) core.raise(Vector.ss, errorCode);
+  markAccessed(core, selector, attributes);
+  core.registers.setSegment(Segment.ss, selector, attributes | TYPE_ACCESSED, limit, baseLo, baseHi);
+}
+
+/** Loads ES, DS, FS or GS from a selector (SDM volume 2, MOV). */
+export function loadData(core: Core, segment: number, selector: number): void {
+  if ((selector & ~3) === 0) {
+    core.registers.setSegment(segment, selector, 0, 0, 0, 0);
+    return;
+  }
+  const errorCode = selector & ~3;
+  const { attributes, limit, baseLo, baseHi } = readDescriptor(core, selector, Vector.gp, 0);
+  const type = attributes & Attribute.type;
+  if (!(attributes & Attribute.s) || (type & (TYPE_CODE | TYPE_READABLE_OR_WRITABLE)) === TYPE_CODE) core.raise(Vector.gp, errorCode);
+  const conforming = (type & (TYPE_CODE | TYPE_CONFORMING)) === (TYPE_CODE | TYPE_CONFORMING);
+  const privilege = privilegeOf(attributes);
+  if (!conforming && (core.registers.cpl > privilege || (selector & 3) > privilege)) core.raise(Vector.gp, errorCode);
+  if (!(attributes & Attribute.p)) core.raise(Vector.np, errorCode);
+  markAccessed(core, selector, attributes);
+  core.registers.setSegment(segment, selector, attributes | TYPE_ACCESSED, limit, baseLo, baseHi);
+}
+
+/** Reads a 64-bit code descriptor and checks it as the target of a transfer; `cpl` is the privilege the transfer asks for. */
+export function readCode(core: Core, selector: number, external: number): Descriptor {
+  if ((selector & ~3) === 0) core.raise(Vector.gp, external);
+  const code = readDescriptor(core, selector, Vector.gp, external);
+  const type = code.attributes & Attribute.type;
+  if (!(code.attributes & Attribute.s) || !(type & TYPE_CODE)) core.raise(Vector.gp, (selector & ~3) | external);
+  return code;
+}
+
+/** Whether code of these attributes runs at its caller's privilege. */
+export function isConforming(attributes: number): boolean {
+  return (attributes & TYPE_CONFORMING) !== 0;
+}
+
+/** Loads LDTR or TR from the GDT: 16-byte system descriptors (SDM volume 3, 7.2.3). */
+export function loadSystemSegment(core: Core, segment: number, selector: number): void {
+  const { registers } = core;
+  if ((selector & ~3) === 0) {
+    if (segment === Segment.tr) core.raise(Vector.gp, 0);
+    registers.setSegment(segment, selector, 0, 0, 0, 0);
+    return;
+  }
+  const errorCode = selector & ~3;
+  if (selector & 4 || (selector & ~7) + 15 > registers.lo(StateOffset.gdtrLimit) >>> 0) core.raise(Vector.gp, errorCode);
+  const { attributes, limit, baseLo } = readDescriptor(core, selector, Vector.gp, 0);
+  const type = attributes & Attribute.type;
+  const LDT = 2;
+  const AVAILABLE_TSS = 9;
+  if (attributes & Attribute.s || type !== (segment === Segment.tr ? AVAILABLE_TSS : LDT)) core.raise(Vector.gp, errorCode);
+  if (!(attributes & Attribute.p)) core.raise(Vector.np, errorCode);
+  const at = registers.number(StateOffset.gdtrBase) + (selector & ~7);
+  const baseHi = core.read32(at + 8, IMPLICIT);
+  const BUSY = 2;
+  if (segment === Segment.tr) core.writeSized(at + 5, 1, (attributes & 0xff) | BUSY, 0, IMPLICIT);
+  registers.setSegment(segment, selector, segment === Segment.tr ? attributes | BUSY : attributes, limit, baseLo, baseHi);
+}

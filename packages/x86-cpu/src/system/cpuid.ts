@@ -1,0 +1,77 @@
+import { PHYSICAL_ADDRESS_BITS } from '../processor/mmu.js';
+
+/** Result order of `cpuidOf`. */
+const EAX = 0;
+const EBX = 1;
+const ECX = 2;
+const EDX = 3;
+
+const VENDOR = {
+  intel: { words: ['Genu', 'ineI', 'ntel'], signature: 0x000806f8 },
+  amd: { words: ['Auth', 'enti', 'cAMD'], signature: 0x00a10f11 },
+} as const;
+
+/** Leaf 1: EDX DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, CLFSH; ECX CMPXCHG16B, MOVBE, POPCNT. */
+const LEAF_1_EDX = bits(2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19);
+const LEAF_1_ECX = bits(13, 22, 23);
+/** Leaf 7: EBX FSGSBASE, SMEP, SMAP. */
+const LEAF_7_EBX = bits(0, 7, 20);
+/** Leaf 0x80000001: EDX SYSCALL, NX, 1 GiB pages, RDTSCP, LM; ECX LAHF in 64-bit mode, LZCNT. */
+const LEAF_80000001_EDX = bits(11, 20, 26, 27, 29);
+const LEAF_80000001_ECX = bits(0, 5);
+/** Leaf 0x80000007: EDX invariant TSC. */
+const LEAF_80000007_EDX = bits(8);
+
+const MAX_BASIC = 7;
+const MAX_EXTENDED = 0x80000008;
+/** Leaf 1 EBX: CLFLUSH line of 64 bytes in quadwords (SDM volume 2, CPUID); one logical processor. */
+const LEAF_1_EBX = (8 << 8) | (1 << 16);
+const LINEAR_ADDRESS_BITS = 48;
+
+function bits(...numbers: number[]): number {
+  return numbers.reduce((mask, number) => mask | (1 << number), 0);
+}
+
+function word(text: string): number {
+  return text.charCodeAt(0) | (text.charCodeAt(1) << 8) | (text.charCodeAt(2) << 16) | (text.charCodeAt(3) << 24);
+}
+
+/**
+ * What CPUID says of the features this processor has, and nothing of what a machine adds (APIC ids, topology, a
+ * hypervisor). `out` receives EAX, EBX, ECX, EDX. Leaves it does not have are zero. SDM volume 2, CPUID; APM volume 3,
+ * appendix E.
+ */
+export function cpuidOf(vendor: 'intel' | 'amd', leaf: number, subleaf: number, out: Int32Array): void {
+  out.fill(0, 0, 4);
+  const { words, signature } = VENDOR[vendor];
+  switch (leaf >>> 0) {
+    case 0:
+    case 0x80000000:
+      out[EAX] = leaf >>> 0 === 0 ? MAX_BASIC : MAX_EXTENDED;
+      if (leaf >>> 0 !== 0 && vendor === 'intel') return;
+      out[EBX] = word(words[0]);
+      out[EDX] = word(words[1]);
+      out[ECX] = word(words[2]);
+      return;
+    case 1:
+      out[EAX] = signature;
+      out[EBX] = LEAF_1_EBX;
+      out[ECX] = LEAF_1_ECX;
+      out[EDX] = LEAF_1_EDX;
+      return;
+    case 7:
+      if (subleaf === 0) out[EBX] = LEAF_7_EBX;
+      return;
+    case 0x80000001:
+      out[EAX] = vendor === 'amd' ? signature : 0;
+      out[ECX] = LEAF_80000001_ECX;
+      out[EDX] = LEAF_80000001_EDX;
+      return;
+    case 0x80000007:
+      out[EDX] = LEAF_80000007_EDX;
+      return;
+    case 0x80000008:
+      out[EAX] = PHYSICAL_ADDRESS_BITS | (LINEAR_ADDRESS_BITS << 8);
+      return;
+  }
+}

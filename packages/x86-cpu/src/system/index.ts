@@ -1,0 +1,22 @@
+/** Instructions whose work is not arithmetic: done in TypeScript, one at a time, between runs of the interpreter. */
+import { controlRegisters } from './control-registers.js';
+import { msrs } from './msr.js';
+import type { SystemInstruction } from './outcome.js';
+import { portIo } from './port-io.js';
+import { processorState } from './processor-state.js';
+import { segments } from './segments.js';
+import { transfers } from './transfers.js';
+import { wideExchange } from './wide-exchange.js';
+import { OP_COUNT } from '../decode/op.js';
+
+export { Outcome } from './outcome.js';
+export { cpuidOf } from './cpuid.js';
+
+/** By `Op`; undefined are instructions that this processor does not have, which are #UD. */
+export const systemInstructions: readonly (SystemInstruction | undefined)[] = ((): (SystemInstruction | undefined)[] => {
+  const table = new Array<SystemInstruction | undefined>(OP_COUNT).fill(undefined);
+  for (const family of [controlRegisters, msrs, portIo, processorState, segments, transfers, wideExchange]) {
+    for (const [op, instruction] of family) table[op] = instruction;
+  }
+  return table;
+})();

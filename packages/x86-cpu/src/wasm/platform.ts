@@ -1,0 +1,35 @@
+/**
+ * The few parts of the WebAssembly JavaScript interface used here, spelled out so that neither this package nor those
+ * who import its types need the DOM library.
+ */
+export interface PlatformMemory {
+  readonly buffer: ArrayBuffer;
+}
+
+/** A compiled module; opaque. */
+export interface PlatformModule {
+  readonly compiled?: never;
+}
+
+interface Platform {
+  readonly Memory: new (descriptor: { initial: number; maximum: number }) => PlatformMemory;
+  readonly Module: new (bytes: Uint8Array) => PlatformModule;
+  readonly Instance: new (module: PlatformModule, imports: Record<string, Record<string, unknown>>) => { readonly exports: Record<string, unknown> };
+}
+
+declare const WebAssembly: Platform;
+
+/** Bytes of a WebAssembly page. */
+export const WASM_PAGE = 65536;
+
+export function createMemory(pages: number): PlatformMemory {
+  return new WebAssembly.Memory({ initial: pages, maximum: pages });
+}
+
+export function compileModule(bytes: Uint8Array): PlatformModule {
+  return new WebAssembly.Module(bytes);
+}
+
+export function instantiate(module: PlatformModule, imports: Record<string, Record<string, unknown>>): Record<string, unknown> {
+  return new WebAssembly.Instance(module, imports).exports;
+}
