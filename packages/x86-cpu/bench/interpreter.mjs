@@ -29,6 +29,7 @@ function start(iterations) {
   state[at(stateLayout.cr4)] = 0x20;
   state[at(stateLayout.efer)] = 0x500;
   processor.writeRflags(2);
+  state.fill(0, at(stateLayout.gpr), at(stateLayout.gpr) + 32);
   state[at(stateLayout.gpr) + 2 * 7] = TABLE;
   state[at(stateLayout.gpr) + 2 * 6] = iterations;
   state[at(stateLayout.gpr) + 2 * 4] = STACK;
