@@ -32,10 +32,17 @@ const run = (backing: string, guestTimer: RunReport['guestTimer'], ...tests: Tes
 describe('meaningOf', () => {
   it('says what a tick costs while the guest runs and while it halts, from the figures', () => {
     const hardware = run('tdx', 'hardware', test('busy', 1000, {}), test('idle', 100, { timer_arm: 100, timer_expiry: 100, halt: 100 }));
-    const vmTime = run('snp', 'vmtime', test('busy', 1000, { timer_arm: 1000, timer_expiry: 1000 }), test('idle', 100, { timer_arm: 150, timer_expiry: 100, halt: 100 }));
+    const vmTime = run('snp', 'vmtime', test('busy', 1000, { timer_arm: 1000, timer_expiry: 1000 }), test('idle', 100, { timer_arm: 110, timer_expiry: 100, halt: 100 }));
     expect(meaningOf([hardware, vmTime])).toBe(
-      'Hypervisor exits a tick to arm and fire a timer, while the guest runs: 0.00 under tdx, hardware timer, 2.00 under snp, VmTime; while it halts: 2.00 under tdx, hardware timer, 2.50 under snp, VmTime.',
+      'To arm and fire its timer a tick takes the hypervisor, in exits: while the guest runs 0.00 (tdx, hardware timer), 2.00 (snp, VmTime); when it halts between ticks 2.00 (tdx, hardware timer), 2.10 (snp, VmTime). ' +
+        "The hardware timer takes the hypervisor out of a running guest's ticks, but not out of a halted one's: only the host can wake it.",
     );
+  });
+
+  it('draws no conclusion that the figures do not show', () => {
+    const [hardware, vmTime] = [run('tdx', 'hardware', test('busy', 10, { timer_arm: 10 })), run('tdx', 'vmtime', test('busy', 10, { timer_arm: 20 }))];
+    expect(meaningOf([hardware, vmTime])).toContain('The hardware timer saves a running guest 50 % of them.');
+    expect(meaningOf([vmTime])).toMatch(/2\.00 \(tdx, VmTime\)\.$/);
   });
 
   it('claims nothing when no timer came due', () => {

@@ -49,7 +49,9 @@ export function runTests(context: RunContext, plan: RunPlan): RunReport {
 function runTest(context: RunContext, plan: RunPlan, selected: SelectedTest<TmkTest>): { partition: Partition; outcome: RunOutcome } {
   try {
     const partition = make(context, plan, selected, context.trace?.observe(plan.backing.name, selected.test.name));
-    return { partition, outcome: partition.run({ timeoutNs: context.machine.timeoutNs }) };
+    const outcome = partition.run({ timeoutNs: context.machine.timeoutNs });
+    context.trace?.diagnose(partition.diagnostics);
+    return { partition, outcome };
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new ModelFault(error, {

@@ -15,8 +15,16 @@ export class Trace {
 
   /** The observer for the partition of one test. */
   observe(backing: string, test: string): PartitionObserver {
-    const write = (event: object): void => this.#file.write(`${JSON.stringify(event)}\n`);
-    write({ event: 'test', backing, test });
-    return eventObserver(this.#tscHz, write);
+    this.#write({ event: 'test', backing, test });
+    return eventObserver(this.#tscHz, (event) => this.#write(event));
+  }
+
+  /** What was noted while the test ran and fits no moment: commands that could not be followed, writes that nobody claimed. */
+  diagnose(notes: readonly string[]): void {
+    for (const note of notes) this.#write({ event: 'note', note });
+  }
+
+  #write(event: object): void {
+    this.#file.write(`${JSON.stringify(event)}\n`);
   }
 }

@@ -124,7 +124,7 @@ describe('tmk-vmm compare', () => {
     expect(stdout).toMatch(/^test +backing, timer .* VMPL switch +p50 +p99$/m);
     expect(stdout.match(/tdx, hardware timer +passed/g)).toHaveLength(2);
     expect(stdout.match(/snp, VmTime +passed/g)).toHaveLength(2);
-    expect(stdout).toContain('Hypervisor exits a tick to arm and fire a timer');
+    expect(stdout).toContain('To arm and fire its timer a tick takes the hypervisor');
     expect(stdout).toContain('the same outcome and wrote the same log in all 3 runs');
   });
 });

@@ -3,7 +3,7 @@ import type { ReportHead } from '../report-model.js';
 /** What every report in words ends with: the cost model, and whose latencies these are. */
 export function notes(head: ReportHead): string[] {
   return [
-    `Costs: ${head.costModel.name} (virtual time only; tmk-vmm's README says where its figures come from).`,
+    `Costs: ${head.costModel.name}, in virtual time; @paravisor/virt-machine says where each figure comes from.`,
     `Latencies are those of a ${mips(head.ips)} guest (${head.ips} instructions a virtual second, TSC at ${head.tscHz} Hz).`,
   ];
 }
