@@ -3,7 +3,7 @@ import { runTitle } from './report-model.js';
 import type { RunReport, TestReport } from './report-model.js';
 
 /** Exits by which the host hypervisor arms and fires VTL2's own timer. */
-export function timerExits({ exits }: TestReport): number {
+function timerExits({ exits }: TestReport): number {
   const { timer_arm = 0, timer_expiry = 0 } = exits.byReason.hypervisor;
   return timer_arm + timer_expiry;
 }

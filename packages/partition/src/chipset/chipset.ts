@@ -1,5 +1,4 @@
-import { U64 } from '@paravisor/hcl-protocol';
-import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
+import type { ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import type { Chipset } from '@paravisor/virt-core';
 
 /** A device on the memory bus. `first` and `last` bound the bytes it claims, both included. */

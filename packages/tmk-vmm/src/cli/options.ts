@@ -7,7 +7,7 @@ import { suggestion } from './suggest.js';
 export type GuestTimerChoice = 'auto' | 'hardware' | 'vmtime';
 const guestTimerChoices: readonly GuestTimerChoice[] = ['auto', 'hardware', 'vmtime'];
 
-export type ReporterName = 'pretty' | 'json';
+type ReporterName = 'pretty' | 'json';
 
 /** What shapes the machine; the same for every run of one call. */
 export interface MachineOptions {
