@@ -61,7 +61,7 @@ describe.each(speeds)('1000 ticks at 1000 Hz, at %s', (_, speed) => {
     expect(Math.abs(byReason.paravisor.timer_expired! - TICKS)).toBeLessThanOrEqual(2);
   });
 
-  it.each(['tdx, VmTime', 'snp, VmTime'] as const)('stimer_periodic_busy costs the host an arm and an expiry a tick under VmTime, and never three arms: %s', (configuration) => {
+  it.each(['tdx, VmTime', 'snp, VmTime'] as const)('stimer_periodic_busy costs the host an arm and an expiry a tick under VmTime, and at most three arms: %s', (configuration) => {
     const { byReason } = exitsOf(BUSY, configuration, speed);
     for (const reason of ['timer_arm', 'timer_expiry'] as const) {
       expect(byReason.hypervisor[reason]).toBeGreaterThanOrEqual(TICKS);
@@ -180,8 +180,8 @@ describe.each(everyConfiguration)('a guest that does not come to its end (%s)', 
     const { outcome } = runImage(smallGuest(0xb8, 0x34, 0x12, 0, 0, 0x0f, 0x0b), 0, configuration);
     expect(outcome.kind).toBe('faulted');
     expect(outcome.reason).toMatch(/^VP 0 VTL0: .*triple fault/);
-    expect(outcome.reason).toContain('rip 0x0000000000200005');
-    expect(outcome.reason).toContain('rax 0x0000000000001234');
+    expect(outcome.reason).toContain('rip 0x200005 ');
+    expect(outcome.reason).toContain('rax 0x1234 ');
     expect(outcome.reason).not.toContain('\n');
   });
 
