@@ -288,10 +288,8 @@ arithmetic.set(Op.Cmpxchg, (b) => {
     b.emit(`accumulate${size}`, accumulator, found);
   } else {
     b.emit(`move${size}`, found, b.slot(destination));
-    b.emit(`exchange${size}`, result, accumulator, found, b.slot(source));
     b.emit(`cmp${size}`, accumulator, found);
-    b.emit(`accumulate${size}`, accumulator, found);
-    b.emit(`move${size}`, b.slot(destination), result);
+    b.emit(`replace${size}`, b.slot(destination), accumulator, found, b.slot(source));
   }
   b.leaves(FlagKind.Sub, size);
 });

@@ -46,11 +46,16 @@ for (const [op, name] of [
 
 /** Where the operand of a bit instruction lies: with an index in a register, as far from the operand as the index says. */
 function bitLocation(b: BlockBuilder, index: number | undefined): [number, number] {
-  const [base, displacement] = b.baseAddress();
-  if (index === undefined) return [base!, displacement!];
+  if (index === undefined) {
+    const [base, displacement] = b.baseAddress();
+    return [base!, displacement!];
+  }
+  // The distance is part of the effective address: it comes before the cut to 32 bits and the segment base.
   const address = b.temporary(Temporary.address);
-  b.emit('lea8.base', address, base!, displacement!);
+  b.plainAddress((form, fields) => b.emit(`lea8.${form}`, address, ...fields));
   b.emit(`bitaddress${b.sizeOf(b.instruction.operands[0].size)}`, address, address, index);
+  if (b.instruction.addressSize === 4) b.emit('move4', address, address);
+  b.emit('add8', address, address, b.overrideBase());
   return [address, 0];
 }
 

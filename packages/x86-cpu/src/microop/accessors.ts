@@ -17,6 +17,8 @@ export const Leave = {
   System: 6,
   /** Inside the interpreter only: the record at `position` is a rare operation. */
   Rare: 7,
+  /** #GP(0): a jump to an address that is not canonical. */
+  Canonical: 9,
   /** The end of a shortened block: `position` is its record. */
   Short: 8,
 } as const;

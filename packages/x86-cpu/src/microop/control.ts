@@ -13,12 +13,24 @@ import { Family } from './registry.js';
 export const control = new Family();
 
 control.defineTerminal('goto', 't', (c) => c.goto(0));
+
+/** Sets a to the jump's target on the stack, which must be canonical before anything changes (SDM volume 2, RET, JMP, CALL). */
+function takeTarget(c: Accessors): void {
+  const { w, t } = c;
+  w.tee(t.a).i64(16).op(I64.shl).i64(16).op(I64.shrS).get(t.a).op(I64.ne).if();
+  c.fault(Leave.Canonical);
+  w.end();
+}
 control.defineTerminal('jump', 'r', (c) => {
   c.get(0, 8);
+  takeTarget(c);
+  c.w.get(c.t.a);
   c.gotoAddress();
 });
 control.defineTerminal('jump.load', effectiveAddress.base.fields, (c) => {
   c.load(8, () => effectiveAddress.base.push(c, 0));
+  takeTarget(c);
+  c.w.get(c.t.a);
   c.gotoAddress();
 });
 
@@ -37,7 +49,7 @@ control.defineTerminal('call', 'rrt', (c) => {
 });
 control.defineTerminal('call.jump', 'rrr', (c) => {
   c.get(2, 8);
-  c.w.set(c.t.a);
+  takeTarget(c);
   pushReturn(c, 0, 1);
   c.w.get(c.t.a);
   c.gotoAddress();
@@ -46,7 +58,7 @@ control.defineTerminal('call.jump', 'rrr', (c) => {
 control.defineTerminal('return', 'ri', (c) => {
   const { w, t } = c;
   c.load(8, () => c.get(0, 8));
-  w.set(t.a);
+  takeTarget(c);
   c.set(0, 8, () => {
     c.get(0, 8);
     w.i64(8).op(I64.add);

@@ -136,8 +136,9 @@ for (const size of [2, 4, 8] as const) {
   });
 }
 
-// CMPXCHG: fields accumulator, value found. The accumulator takes the value found unless they are equal.
+// CMPXCHG. The one of accumulator and destination that does not change is not written, not even zero-extended.
 for (const size of SIZES) {
+  // Fields: accumulator, value found. The accumulator takes the value found unless they are equal.
   move.define(`accumulate${size}`, 'rr', (c) => {
     const { w, t } = c;
     c.get(0, size);
@@ -146,7 +147,7 @@ for (const size of SIZES) {
     c.set(0, size, () => w.get(t.b));
     w.end();
   });
-  // Fields: destination, accumulator, value found, replacement.
+  // What a destination in memory is to hold. Fields: result, accumulator, value found, replacement.
   move.define(`exchange${size}`, 'rrrr', (c) => {
     c.set(0, size, () => {
       c.get(3, size);
@@ -155,5 +156,17 @@ for (const size of SIZES) {
       c.get(2, size);
       c.w.op(I64.eq, Ctl.select);
     });
+  });
+  // A destination in a register. Fields: destination, accumulator, value found, replacement.
+  move.define(`replace${size}`, 'rrrr', (c) => {
+    const { w, t } = c;
+    c.get(1, size);
+    c.get(2, size);
+    c.get(3, size);
+    w.set(t.c).set(t.b).get(t.b).op(I64.eq).if();
+    c.set(0, size, () => w.get(t.c));
+    w.else();
+    c.set(1, size, () => w.get(t.b));
+    w.end();
   });
 }

@@ -200,6 +200,10 @@ export class Mmu implements PhysicalAccess {
 
   /** Translates both pages of an access that crosses from one to the next. */
   #translateCrossing(linear: Linear, size: number, access: number): boolean {
+    if (!isCanonical(linear + size - 1)) {
+      this.#fail(Vector.gp, 0, linear);
+      return false;
+    }
     const first = this.translate(linear, access);
     if (first < 0) return false;
     const second = this.translate(linear + size - 1, access);

@@ -289,13 +289,18 @@ export class GuestProcessor implements Processor, CodeObserver {
           return GO_ON;
         }
         case Leave.Memory:
-        case Leave.Divide: {
+        case Leave.Divide:
+        case Leave.Canonical: {
           const block = cache.ownerOf(position);
           const index = cache.instructionAt(position);
           i32[BUDGET]! += block.count - index;
           this.#registers.rip = block.rip + block.starts[index]!;
           if (reason === Leave.Divide) return this.#except(Vector.de, -1);
-          if (this.#mmu.fault.vector === Vector.gp && usesStack(cache.instruction(block, index))) this.#mmu.fault.vector = Vector.ss;
+          if (reason === Leave.Canonical) return this.#except(Vector.gp, 0);
+          if (this.#mmu.fault.vector === Vector.gp) {
+            const accessLo = this.#registers.lo(StateOffset.accessAddress);
+            if (usesStack(cache.instruction(block, index), accessLo, this.#registers.gprLo(RSP))) this.#mmu.fault.vector = Vector.ss;
+          }
           return this.#fault();
         }
         default:
@@ -495,11 +500,15 @@ const RSP = 4;
 const RBP = 5;
 const STACK_INSTRUCTIONS: ReadonlySet<number> = new Set([Op.Push, Op.Pop, Op.Pushf, Op.Call, Op.Ret, Op.Enter, Op.Leave]);
 
-/** Whether a non-canonical address of the instruction is #SS: it goes through the stack segment. */
-function usesStack(instruction: Instruction): boolean {
-  const { base, segment, operands, operandCount } = instruction;
+/** Whether a non-canonical access of the instruction, whose address has the low half given, is #SS: it goes through the stack segment. */
+function usesStack(instruction: Instruction, accessLo: number, stackLo: number): boolean {
+  const { op, base, segment, operands, operandCount, operandSize } = instruction;
+  if (STACK_INSTRUCTIONS.has(op)) {
+    const slot = op === Op.Pop || op === Op.Ret || op === Op.Leave ? stackLo : stackLo - operandSize;
+    if (operandCount === 0 || operands[0].kind !== OperandKind.Mem || accessLo === (slot | 0)) return true;
+  }
   for (let i = 0; i < operandCount; i++) {
     if (operands[i]!.kind === OperandKind.Mem) return (base === RSP || base === RBP) && segment < 0;
   }
-  return STACK_INSTRUCTIONS.has(instruction.op);
+  return false;
 }
