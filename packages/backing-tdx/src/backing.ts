@@ -36,7 +36,7 @@ export const tdxBackingFactory: BackingFactory<MachineBacking> = {
     {
       name: TIMER_CAPABILITY,
       values: timerCapabilities,
-      description: 'what the VTL2 kernel answers when asked for lower-VTL timer virtualization; absent and failed end start-up, as in openvmm PR 4053',
+      description: 'what the VTL2 kernel answers when asked for lower-VTL timer virtualization; absent falls back to VmTime, failed (EOPNOTSUPP) ends start-up, as in openvmm PR 4053',
     },
   ],
   create(options) {

@@ -30,7 +30,7 @@ describe('the guest timer of a TDX partition (openvmm PR 2483, PR 4053)', () => 
   });
 
   it.each([
-    [-95, 'lower-vtl-timer-absent'],
+    [-95, 'lower-vtl-timer-unknown'],
     [-5, 'lower-vtl-timer-failed'],
   ])('errno %i is fatal, also when the option would not use the capability', (answer, code) => {
     for (const disableLowerVtlTimerVirt of [false, true]) {

@@ -2,8 +2,8 @@
 import { Errno } from '@paravisor/hcl-protocol';
 
 /**
- * `supported`: a kernel that knows the capability. `absent`: one that does not, and so fails with EOPNOTSUPP. `failed`: the ioctl itself goes wrong,
- * with another errno.
+ * `supported`: a kernel that can. `absent`: one that answers that it cannot, on hardware without L2 TSC deadlines. `failed`: one that does not know the
+ * question, as before 6.12.52.4, and fails with EOPNOTSUPP.
  */
 export const timerCapabilities = ['supported', 'absent', 'failed'] as const;
 export type TimerCapability = (typeof timerCapabilities)[number];
@@ -14,8 +14,8 @@ export function answerTo(capability: TimerCapability): number {
     case 'supported':
       return 1;
     case 'absent':
-      return -Errno.EOPNOTSUPP;
+      return 0;
     case 'failed':
-      return -Errno.EIO;
+      return -Errno.EOPNOTSUPP;
   }
 }

@@ -12,7 +12,7 @@ export function supportsLowerVtlTimerVirt(hcl: Hcl): boolean {
   if (answer >= 0) return answer !== 0;
   if (answer === -Errno.EOPNOTSUPP) {
     throw new StartupError(
-      'lower-vtl-timer-absent',
+      'lower-vtl-timer-unknown',
       'the VTL2 kernel does not support lower-VTL timer virtualization (EOPNOTSUPP), which a TDX partition needs: use kernel 6.12.52.4 or later',
     );
   }
