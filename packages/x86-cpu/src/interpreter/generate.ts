@@ -98,24 +98,26 @@ export function generateInterpreter(): Uint8Array {
   });
   writeSection(module, Section.code, (w) => {
     w.u32(RARE.length + 3);
+    const code = new WasmWriter(1 << 16);
     const body = (write: (code: WasmWriter) => void): void => {
-      const code = new WasmWriter();
+      code.clear();
       write(code);
       w.u32(code.length).append(code.bytes);
     };
+    const rare = new InterpreterAccessors(code, returning);
     body(writeSwitch);
     for (const operation of RARE) {
-      body((code) => {
+      body(() => {
         declareLocals(code, PARAMETERS[TYPE.rare]);
-        new InterpreterAccessors(code, returning).emit(operation);
+        rare.emit(operation);
         endFunction(code);
       });
     }
     body(writeRun);
     // (context) → 0: makes the lazy flags into bits, for those who read RFLAGS from outside.
-    body((code) => {
+    body(() => {
       declareLocals(code, PARAMETERS[TYPE.helper]);
-      microOp('ready').emit(new InterpreterAccessors(code, returning));
+      microOp('ready').emit(rare);
       code.i32(0).op(Ctl.end);
     });
   });

@@ -16,7 +16,7 @@ for (const size of [2, 4, 8] as const) {
       c.w.i64(width - 1).op(I64.and, I64.shrU).i64(1).op(I64.and);
     });
   });
-  const changes = { bts: [I64.or], btr: [I64.and], btc: [I64.xor] } as const;
+  const changes = { bts: I64.or, btr: I64.and, btc: I64.xor } as const;
   for (const name of ['bts', 'btr', 'btc'] as const) {
     bit.define(`${name}${size}`, 'rrr', (c) => {
       c.set(0, size, () => {
@@ -25,7 +25,7 @@ for (const size of [2, 4, 8] as const) {
         c.get(2, size);
         c.w.i64(width - 1).op(I64.and, I64.shl);
         if (name === 'btr') c.w.i64(-1).op(I64.xor);
-        c.w.op(...changes[name]);
+        c.w.op(changes[name]);
       });
     });
   }

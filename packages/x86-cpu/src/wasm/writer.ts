@@ -1,6 +1,6 @@
-import { Ctl, I32, I64, Type } from './opcodes.js';
+import { Ctl, I32, I64, Section, Type } from './opcodes.js';
 
-/** An index of a local variable in the function being written. */
+/** An index of a local variable in the function being written, below 128. */
 export type Local = number;
 
 /**
@@ -8,10 +8,20 @@ export type Local = number;
  * the stack machine sees it. It knows nesting depth, because a branch names its target by distance.
  */
 export class WasmWriter {
-  #bytes = new Uint8Array(256);
+  #bytes: Uint8Array;
   #length = 0;
   /** Open `block`, `loop` and `if` constructs. */
   depth = 0;
+
+  constructor(room = 256) {
+    this.#bytes = new Uint8Array(room);
+  }
+
+  /** Starts over, keeping the room. */
+  clear(): void {
+    this.#length = 0;
+    this.depth = 0;
+  }
 
   get length(): number {
     return this.#length;
@@ -29,10 +39,14 @@ export class WasmWriter {
     this.#bytes = grown;
   }
 
-  /** Appends plain bytes, such as instructions without immediates. */
-  op(...codes: number[]): this {
-    this.#room(codes.length);
-    for (const code of codes) this.#bytes[this.#length++] = code;
+  /** Appends plain bytes, such as instructions without immediates. Fixed parameters: this is called tens of thousands of times. */
+  op(first: number, second = -1, third = -1, fourth = -1): this {
+    this.#room(4);
+    const bytes = this.#bytes;
+    bytes[this.#length++] = first;
+    if (second >= 0) bytes[this.#length++] = second;
+    if (third >= 0) bytes[this.#length++] = third;
+    if (fourth >= 0) bytes[this.#length++] = fourth;
     return this;
   }
 
@@ -58,6 +72,10 @@ export class WasmWriter {
   /** Signed LEB128 of an integer that a number holds exactly. */
   #signed(value: number): this {
     this.#room(10);
+    if (value >= -64 && value < 64) {
+      this.#bytes[this.#length++] = value & 0x7f;
+      return this;
+    }
     let rest = value;
     for (;;) {
       const low = ((rest % 128) + 128) % 128;
@@ -101,15 +119,15 @@ export class WasmWriter {
   }
 
   get(local: Local): this {
-    return this.op(0x20).u32(local);
+    return this.op(0x20, local);
   }
 
   set(local: Local): this {
-    return this.op(0x21).u32(local);
+    return this.op(0x21, local);
   }
 
   tee(local: Local): this {
-    return this.op(0x22).u32(local);
+    return this.op(0x22, local);
   }
 
   /** A load or store instruction with its static offset; alignment is left unstated. */
@@ -173,12 +191,12 @@ export class WasmWriter {
 
 /** Appends a section whose contents `fill` writes. */
 export function writeSection(module: WasmWriter, id: number, fill: (contents: WasmWriter) => void): void {
-  const contents = new WasmWriter();
+  const contents = new WasmWriter(id === Section.code ? 1 << 18 : 256);
   fill(contents);
   module.op(id).u32(contents.length).append(contents.bytes);
 }
 
 /** A module's preamble: magic and version 1. */
 export function startModule(): WasmWriter {
-  return new WasmWriter().op(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+  return new WasmWriter(1 << 18).op(0, 0x61, 0x73, 0x6d).op(1, 0, 0, 0);
 }
