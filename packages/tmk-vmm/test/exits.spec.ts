@@ -1,23 +1,11 @@
 /** Whole partitions with real guests, under every backing and timer: what a timer costs, and that the guest cannot tell. */
-import { readFileSync } from 'node:fs';
 import { snpBacking } from '@paravisor/backing-snp';
 import { tdxBacking } from '@paravisor/backing-tdx';
-import { PartitionError, createPartition, readTmk, tmkLoader } from '@paravisor/partition';
-import type { Partition, PartitionOptions, RunOutcome, TmkImage } from '@paravisor/partition';
+import { PartitionError, createPartition, tmkLoader } from '@paravisor/partition';
+import type { PartitionOptions, RunOutcome } from '@paravisor/partition';
 import { describe, expect, it } from 'vitest';
-import { guest } from './tool.js';
-
-const timers = readTmk(readFileSync(guest('timers')));
-const basics = readTmk(readFileSync(guest('basics')));
-
-/** Every backing with every timer it can have. */
-const configurations = {
-  'tdx, hardware timer': () => ({ backing: tdxBacking(), guestTimer: 'hardware' }),
-  'tdx, VmTime': () => ({ backing: tdxBacking(), guestTimer: 'vmtime' }),
-  'snp, VmTime': () => ({ backing: snpBacking(), guestTimer: 'vmtime' }),
-} as const satisfies Record<string, () => Partial<PartitionOptions>>;
-type Configuration = keyof typeof configurations;
-const everyConfiguration = Object.keys(configurations) as Configuration[];
+import { SPIN, everyConfiguration, guests, machineCode, runImage, runTest, smallGuest } from './whole-partition.js';
+import type { Configuration } from './whole-partition.js';
 
 /** Guest speed, and a pair of frequencies that nothing divides. */
 const speeds = [
@@ -25,27 +13,11 @@ const speeds = [
   ['2,100,000,123 Hz and 7,000,003 instructions a second', { tscHz: 2_100_000_123, ips: 7_000_003 }],
 ] as const;
 
-interface Run {
-  readonly outcome: RunOutcome;
-  readonly partition: Partition;
-}
-
-function runImage(image: TmkImage, index: number, configuration: Configuration, options: Partial<PartitionOptions> = {}, timeoutNs = 10e9): Run {
-  const partition = createPartition({ ...configurations[configuration](), load: tmkLoader(image, index), ...options });
-  return { outcome: partition.run({ timeoutNs }), partition };
-}
-
-function runTest(image: TmkImage, name: string, configuration: Configuration, options: Partial<PartitionOptions> = {}): Run {
-  const index = image.tests.findIndex((test) => test.name === name);
-  expect(index, name).toBeGreaterThanOrEqual(0);
-  return runImage(image, index, configuration, options);
-}
-
 const PASSED: RunOutcome = { kind: 'passed', reason: null };
 
 /** Runs a test of `timers.elf` that must pass, and gives its exits by reason. */
 function exitsOf(name: string, configuration: Configuration, options: Partial<PartitionOptions> = {}) {
-  const { outcome, partition } = runTest(timers, name, configuration, options);
+  const { outcome, partition } = runTest(name, configuration, options);
   expect(outcome).toEqual(PASSED);
   return partition.ledger.snapshot();
 }
@@ -106,11 +78,12 @@ describe('the ledger of a whole run', () => {
 });
 
 describe('what the guest sees', () => {
-  it.each([...timers.tests, ...basics.tests].map(({ name }) => name))('gives the same outcome and log under every backing and timer: %s', (name) => {
-    const image = name.startsWith('timers') ? timers : basics;
-    const { expectedFailure } = image.tests.find((test) => test.name === name)!;
+  const tests = [...guests.timers.tests, ...guests.basics.tests];
+
+  it.each(tests.map(({ name }) => name))('gives the same outcome and log under every backing and timer: %s', (name) => {
+    const { expectedFailure } = tests.find((test) => test.name === name)!;
     const seen = everyConfiguration.map((configuration) => {
-      const { outcome, partition } = runTest(image, name, configuration);
+      const { outcome, partition } = runTest(name, configuration);
       return { kind: outcome.kind, log: partition.log };
     });
     expect(seen[0]!.kind).toBe(expectedFailure ? 'failed' : 'passed');
@@ -119,7 +92,7 @@ describe('what the guest sees', () => {
 
   it.each([BUSY, 'timers::stimer_four', 'timers::stimer_oneshot_message'])('does not depend on its speed: %s', (name) => {
     for (const configuration of everyConfiguration) {
-      const [first, second] = speeds.map(([, speed]) => runTest(timers, name, configuration, speed));
+      const [first, second] = speeds.map(([, speed]) => runTest(name, configuration, speed));
       expect(second!.outcome).toEqual(PASSED);
       expect(second!.partition.log).toEqual(first!.partition.log);
     }
@@ -127,7 +100,7 @@ describe('what the guest sees', () => {
 
   it.each(everyConfiguration)('runs twice alike: exits, timers, log and virtual time (%s)', (configuration) => {
     const tell = () => {
-      const { outcome, partition } = runTest(timers, 'timers::stimer_four', configuration);
+      const { outcome, partition } = runTest('timers::stimer_four', configuration);
       const { log, timers: delivered, instructions, virtualNs, diagnostics } = partition;
       return { outcome, log, delivered, instructions, virtualNs, diagnostics, exits: partition.ledger.snapshot() };
     };
@@ -146,38 +119,33 @@ describe('what the guest sees', () => {
         if ((now.hi >>> 0) * 2 ** 32 + (now.lo >>> 0) < (due.hi >>> 0) * 2 ** 32 + (due.lo >>> 0)) early.push(`timer ${source}`);
       },
     };
-    const { outcome, partition } = runTest(timers, BUSY, configuration, { observer, ...speeds[1][1] });
+    const { outcome, partition } = runTest(BUSY, configuration, { observer, ...speeds[1][1] });
     expect(outcome).toEqual(PASSED);
     expect(partition.timers.expired).toBe(TICKS);
     expect(early).toEqual([]);
   });
 });
 
-/** A guest of a few bytes at 2 MiB. */
-function smallGuest(...code: readonly number[]): TmkImage {
-  const gpa = 0x200000;
-  return { entry: gpa, segments: [{ gpa, memoryBytes: 4096, contents: Uint8Array.from(code) }], tests: [], end: gpa + 4096 };
-}
+const spinning = smallGuest(machineCode(SPIN));
 
 describe.each(everyConfiguration)('a guest that does not come to its end (%s)', (configuration) => {
   it('a guest that loops for ever ends as timeout, by virtual time', () => {
-    // jmp .
-    const { outcome, partition } = runImage(smallGuest(0xeb, 0xfe), 0, configuration, {}, 50e6);
+    const { outcome, partition } = runImage(spinning, 0, configuration, { timeoutNs: 50e6 });
     expect(outcome).toEqual({ kind: 'timeout', reason: 'the guest was still running after 0.05 virtual seconds' });
     expect(partition.virtualNs).toBeGreaterThanOrEqual(50e6);
     expect(partition.virtualNs).toBeLessThan(51e6);
   });
 
   it('a guest that halts with nothing to wake it ends as timeout too', () => {
-    // cli; hlt; jmp .
-    const { outcome, partition } = runImage(smallGuest(0xfa, 0xf4, 0xeb, 0xfe), 0, configuration, {}, 50e6);
+    // cli; hlt
+    const { outcome, partition } = runImage(smallGuest(machineCode('fa', 'f4', SPIN)), 0, configuration, { timeoutNs: 50e6 });
     expect(outcome.kind).toBe('timeout');
     expect(partition.instructions).toBeLessThanOrEqual(2);
   });
 
   it('a triple fault ends as faulted, with VP, reason and registers', () => {
     // mov eax, 0x1234; ud2, with an IDT of zeros: no gate is present, so #UD becomes #GP, a double and a triple fault.
-    const { outcome } = runImage(smallGuest(0xb8, 0x34, 0x12, 0, 0, 0x0f, 0x0b), 0, configuration);
+    const { outcome } = runImage(smallGuest(machineCode('b8 34120000', '0f0b')), 0, configuration);
     expect(outcome.kind).toBe('faulted');
     expect(outcome.reason).toMatch(/^VP 0 VTL0: .*triple fault/);
     expect(outcome.reason).toContain('rip 0x200005 ');
@@ -186,13 +154,13 @@ describe.each(everyConfiguration)('a guest that does not come to its end (%s)', 
   });
 
   it('an ended partition stays ended', () => {
-    const { outcome, partition } = runImage(smallGuest(0xeb, 0xfe), 0, configuration, {}, 1e6);
+    const { outcome, partition } = runImage(spinning, 0, configuration, { timeoutNs: 1e6 });
     expect(partition.run({ timeoutNs: 10e9 })).toEqual(outcome);
   });
 });
 
 describe('which timer', () => {
-  const optionsWith = (options: Partial<PartitionOptions>): PartitionOptions => ({ backing: tdxBacking(), load: tmkLoader(smallGuest(0xeb, 0xfe), 0), ...options });
+  const optionsWith = (options: Partial<PartitionOptions>): PartitionOptions => ({ backing: tdxBacking(), load: tmkLoader(spinning, 0), ...options });
 
   it.each([
     ['auto', false, 'hardware'],
