@@ -6,4 +6,7 @@ const args = process.argv.slice(2);
 const hasPlugin = args.some((arg) => arg === '--plugin' || arg.startsWith('--plugin='));
 const { main } = await import((hasPlugin ? null : freshBundle()) ?? '../dist/index.js');
 
-process.exitCode = await main(args);
+const status = await main(args);
+
+// Once all is written, at once: left alone, Node first waits for V8 to have optimised the guest processor in the background.
+process.stdout.write('', () => process.exit(status));
