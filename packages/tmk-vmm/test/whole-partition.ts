@@ -17,12 +17,12 @@ export const everyConfiguration = Object.keys(configurations) as Configuration[]
 
 export const guests = { basics: readTmk(readFileSync(guest('basics'))), timers: readTmk(readFileSync(guest('timers'))) };
 
-export interface Run {
+interface Run {
   readonly outcome: RunOutcome;
   readonly partition: Partition;
 }
 
-export interface RunOptions extends Partial<PartitionOptions> {
+interface RunOptions extends Partial<PartitionOptions> {
   /** Virtual time; 10 s when left out. */
   readonly timeoutNs?: number;
 }
@@ -42,7 +42,7 @@ export function runTest(name: string, configuration: Configuration, options: Run
 }
 
 /** Where a small guest is, and its page of data behind it. */
-export const SMALL_GUEST = 0x200000;
+const SMALL_GUEST = 0x200000;
 export const SMALL_GUEST_DATA = 0x201000;
 
 /** A guest of a few bytes of code, and `data` on the page behind it. It starts in 64-bit mode with interrupts off and no stack. */
