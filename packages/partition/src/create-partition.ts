@@ -57,7 +57,7 @@ export function createPartition(options: PartitionOptions): Partition {
     timerObserver: timerObserverOf(statistics, observer, (vp) => machine.clocks[vp]!.now),
   });
   if (options.guestTimer === 'hardware' && !paravisor.usesHardwareTimer) {
-    throw new PartitionError('no-hardware-timer', `the backing ${backing.name} has no hardware guest timer with these options: use guest timer auto or vmtime`);
+    throw new PartitionError('no-hardware-timer', 'guestTimer', `the backing ${backing.name} has no hardware guest timer with these options: use guest timer auto or vmtime`);
   }
   return new Partition({ machine, paravisor, statistics, record, unclaimedWrites: chipset.unclaimedWrites });
 }

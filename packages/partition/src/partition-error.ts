@@ -1,11 +1,16 @@
+import type { PartitionOptions } from './options.js';
+
 /** A partition that cannot be made as asked: the user's mistake. `code` is stable, `message` is one line that says what to do. */
 export class PartitionError extends Error {
   readonly code: PartitionErrorCode;
+  /** The key of `PartitionOptions` that is wrong; a message about a number begins with it. */
+  readonly option: keyof PartitionOptions;
 
-  constructor(code: PartitionErrorCode, message: string) {
+  constructor(code: PartitionErrorCode, option: keyof PartitionOptions, message: string) {
     super(message);
     this.name = 'PartitionError';
     this.code = code;
+    this.option = option;
   }
 }
 

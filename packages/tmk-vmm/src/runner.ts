@@ -85,7 +85,7 @@ function make(context: RunContext, { backing, guestTimer }: RunPlan, { index }: 
     });
   } catch (error) {
     if (error instanceof ElfError) throw new UsageError(`${guest.path}: ${error.message}`);
-    if (error instanceof PartitionError) throw new UsageError(error.message);
+    if (error instanceof PartitionError) throw new UsageError(inFlags(error));
     if (error instanceof StartupError) throw new UsageError(`${backing.name}: ${error.message}`);
     throw error;
   }
@@ -120,4 +120,13 @@ function testReport(test: TmkTest, partition: Partition, { kind, reason }: RunOu
 /** An expected failure inverts the outcome (tmk_vmm); a test that never ends fails either way. */
 function isOk(expectedFailure: boolean, outcome: RunOutcome['kind']): boolean {
   return expectedFailure ? outcome === 'failed' || outcome === 'faulted' : outcome === 'passed';
+}
+
+/** Options of the command line by the partition's names for them, where the two differ. */
+const FLAGS: Partial<Record<PartitionError['option'], string>> = { tscHz: '--tsc-hz', ips: '--ips', memoryMiB: '--memory', seed: '--seed', vps: '--vps' };
+
+/** A message that begins with the partition's name of an option, begun with the option as the user typed it. */
+function inFlags({ message, option }: PartitionError): string {
+  const flag = FLAGS[option];
+  return flag !== undefined && message.startsWith(option) ? `${flag}${message.slice(option.length)}` : message;
 }

@@ -47,7 +47,7 @@ describe('what the user got wrong ends with status 2 and one line on stderr', ()
     ['unknown value of a backing option', ['run', basics, '--set', 'tdx.timerCapability=maybe'], 'choose from supported'],
     ['setting of an unknown backing', ['run', basics, '--set', 'sev.x=1'], 'unknown backing "sev"'],
     ['bad number', ['run', basics, '--ips', 'fast'], '--ips "fast" is not a whole number'],
-    ['number out of range', ['run', basics, '--ips', '0'], 'ips is 0'],
+    ['number out of range', ['run', basics, '--ips', '0'], '--ips is 0'],
     ['more instructions than ticks', ['run', basics, '--ips', '3000000000'], 'ips is 3000000000'],
     ['several VPs', ['run', basics, '--vps', '2'], 'VPs'],
     ['unknown cost', ['run', basics, '--cost', 'coffee=1'], 'coffee'],

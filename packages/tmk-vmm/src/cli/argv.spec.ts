@@ -50,7 +50,7 @@ describe('parseArgv', () => {
     [['run'], 'no <guest> given'],
     [['list', 'g', 'h'], '"h" is one argument too many'],
     [['backings', 'g'], '"g" is one argument too many'],
-    [['run', 'g', '--reportr', 'json'], 'unknown option --reportr: did you mean "reporter"?'],
+    [['run', 'g', '--reportr', 'json'], 'unknown option --reportr: did you mean "--reporter"?'],
     [['run', 'g', '--json'], 'unknown option --json'],
     [['list', 'g', '--seed', '1'], 'unknown option --seed'],
     [['run', 'g', '-x'], 'unknown option -x'],

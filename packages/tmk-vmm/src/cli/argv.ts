@@ -92,7 +92,7 @@ function givenOptions(parsed: Readonly<Record<string, unknown>>, specs: readonly
     if (key === '--') continue;
     const name = kebab(key);
     const spec = specs.find((candidate) => candidate.name === name);
-    if (!spec) throw new UsageError(`unknown option ${name.length > 1 ? '--' : '-'}${name}${suggestion(name, specs.map((known) => known.name))}`);
+    if (!spec) throw new UsageError(`unknown option ${name.length > 1 ? '--' : '-'}${name}${suggestion(`--${name}`, specs.map((known) => `--${known.name}`))}`);
     given.set(name, valuesOf(spec, Array.isArray(value) ? value : [value]));
   }
   return given;
