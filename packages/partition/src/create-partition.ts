@@ -2,12 +2,12 @@ import { createParavisor } from '@paravisor/virt-core';
 import { createMachine } from '@paravisor/virt-machine';
 import { DeviceBus } from './chipset/chipset.js';
 import { GuestRecord } from './guest-record.js';
+import type { RunOutcome } from './guest-record.js';
 import { timerObserverOf } from './observer.js';
 import { checkOptions } from './options.js';
 import type { PartitionOptions } from './options.js';
 import { PartitionError } from './partition-error.js';
 import { Partition } from './partition.js';
-import type { RunOutcome } from './partition.js';
 import { TimerStatistics } from './timer-statistics.js';
 import { TmkCommandDevice } from './tmk/index.js';
 

@@ -1,4 +1,9 @@
-import type { RunOutcome } from './partition.js';
+/** How a guest's run ended. */
+export interface RunOutcome {
+  readonly kind: 'passed' | 'failed' | 'faulted' | 'timeout';
+  /** Why, in one line; null when it passed. */
+  readonly reason: string | null;
+}
 
 /** How much of a guest's text is kept: a guest in a loop must not fill the host's memory. */
 const LINES_KEPT = 10_000;

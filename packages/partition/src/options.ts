@@ -4,6 +4,7 @@ import type { Backing } from '@paravisor/virt-core';
 import type { PartitionLoader } from './loader/loader.js';
 import type { PartitionObserver } from './observer.js';
 import { PartitionError } from './partition-error.js';
+import type { PartitionOptionName } from './partition-error.js';
 
 /** Which timer virtualizes the guest's deadlines: what the backing can, its hardware timer, or VTL2's VmTime. */
 export type GuestTimerChoice = 'auto' | 'hardware' | 'vmtime';
@@ -75,7 +76,7 @@ function costsOf(changes: Readonly<Record<string, number>>): CostModel {
   }
 }
 
-function requireInteger(name: keyof PartitionOptions, value: number, least: number, most: number): void {
+function requireInteger(name: PartitionOptionName, value: number, least: number, most: number): void {
   if (!Number.isInteger(value) || value < least || value > most) {
     throw new PartitionError('bad-number', name, `${name} is ${value}; it must be a whole number from ${least} to ${most}`);
   }

@@ -1,18 +1,19 @@
-import type { PartitionOptions } from './options.js';
-
 /** A partition that cannot be made as asked: the user's mistake. `code` is stable, `message` is one line that says what to do. */
 export class PartitionError extends Error {
   readonly code: PartitionErrorCode;
   /** The key of `PartitionOptions` that is wrong; a message about a number begins with it. */
-  readonly option: keyof PartitionOptions;
+  readonly option: PartitionOptionName;
 
-  constructor(code: PartitionErrorCode, option: keyof PartitionOptions, message: string) {
+  constructor(code: PartitionErrorCode, option: PartitionOptionName, message: string) {
     super(message);
     this.name = 'PartitionError';
     this.code = code;
     this.option = option;
   }
 }
+
+/** Keys of `PartitionOptions` that can be refused. */
+export type PartitionOptionName = 'guestTimer' | 'tscHz' | 'ips' | 'vps' | 'memoryMiB' | 'seed' | 'costs';
 
 export type PartitionErrorCode =
   /** `guestTimer: 'hardware'` on a backing without one, or against an option that disables it. */

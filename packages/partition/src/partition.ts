@@ -1,16 +1,9 @@
 import type { Paravisor } from '@paravisor/virt-core';
 import type { Ledger, Machine } from '@paravisor/virt-machine';
 import type { UnclaimedWrite } from './chipset/chipset.js';
-import type { GuestRecord } from './guest-record.js';
+import type { GuestRecord, RunOutcome } from './guest-record.js';
 import { registerLine } from './register-dump.js';
 import type { TimerStatistics, TimerSummary } from './timer-statistics.js';
-
-/** How a guest's run ended. */
-export interface RunOutcome {
-  readonly kind: 'passed' | 'failed' | 'faulted' | 'timeout';
-  /** Why, in one line; null when it passed. */
-  readonly reason: string | null;
-}
 
 /** Virtual time a run may take. */
 export interface RunLimits {
