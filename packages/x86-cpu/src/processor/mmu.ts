@@ -3,7 +3,7 @@ import { Access } from '../contract.js';
 import {
   ContextOffset, StateOffset, TLB_BANKS, TLB_BANK_SIZE, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_HALF_SIZE, TlbBank, TLB_WRITE,
 } from '../memory/layout.js';
-import { PAGE_BYTES } from '../memory/space.js';
+import { PAGE_BYTES, PAGE_SHIFT } from '../memory/space.js';
 import type { MemorySpace } from '../memory/space.js';
 import { Flag } from '../microop/flags.js';
 import { createWalkResult, ExchangeStatus, PageAccess, walk, WalkStatus } from '../paging/index.js';
@@ -36,6 +36,8 @@ export class Mmu implements PhysicalAccess {
   readonly #i32: Int32Array;
   readonly #bounce: number;
   readonly #bankUsed = [false, false, false];
+  /** A large page has been cached, in pieces of 4 KiB, since the last flush. */
+  #largeCached = false;
   readonly #walked = createWalkResult();
   readonly #paging: PagingState = {
     cr3Lo: 0, cr3Hi: 0, writeProtect: false, noExecuteEnable: false, smep: false, smap: false, alignmentCheck: false,
@@ -73,10 +75,15 @@ export class Mmu implements PhysicalAccess {
       this.#i32.fill(-1, start >> 2, (start + TLB_BANK_SIZE) >> 2);
       this.#bankUsed[bank] = false;
     }
+    this.#largeCached = false;
   }
 
-  /** Forgets the page of one linear address. Large pages are cached by 4 KiB, so this forgets a part of one: see README. */
+  /** Forgets the page of one linear address; everything when it may be a large one, whose pieces may be anywhere. */
   flushPage(linear: Linear): void {
+    if (this.#largeCached) {
+      this.flush();
+      return;
+    }
     const slot = (lowHalf(linear) >>> 8) & ((TLB_ENTRIES - 1) << 4);
     for (let bank = 0; bank < TLB_BANKS; bank++) {
       for (const half of [0, TLB_WRITE]) {
@@ -172,6 +179,7 @@ export class Mmu implements PhysicalAccess {
         return this.#failNested(linear, walked.failedGpa, (walked.failedWrite ? Access.Write : Access.Read) | Access.PageWalk);
       }
       gpa = walked.gpa;
+      if (walked.pageShift > PAGE_SHIFT) this.#largeCached = true;
     } else {
       gpa = linear >= 0 ? linear : linear + 2 ** 48;
     }

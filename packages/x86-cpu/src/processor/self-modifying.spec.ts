@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { code, CODE, DATA, Guest, Pte, Reg } from '../../test/guest.js';
+import { stateLayout, Stop } from '../index.js';
+
+describe('code that changes', () => {
+  it('a store into the running block is seen by the next instruction', () => {
+    // The store replaces the immediate of the second MOV.
+    const guest = new Guest().load(code('c6 05 01 00 00 00 09 b8 01 00 00 00 f4' /* mov byte ptr [rip + 1], 9; mov eax, 1; hlt */));
+    expect(guest.finish()).toBe(Stop.Halted);
+    expect(guest.reg(Reg.rax)).toBe(9n);
+    expect(guest.processor.retired).toBe(3);
+  });
+
+  it('a loop that changes its own body runs the new body each time', () => {
+    // ADD EAX, imm32 with its immediate incremented each round: 0 + 1 + 2 + 3 + 4.
+    const guest = new Guest().load(code('b9 05 00 00 00 05 78 56 34 12 ff 05 f6 ff ff ff ff c9 75 f1 f4' /* mov ecx, 5; add eax, 0x12345678; inc dword ptr [rip - 10]; dec ecx; jnz $ - 13; hlt */));
+    guest.memory.writeRam32(CODE + 6, 0);
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(10n);
+  });
+
+  it('a store to the same page but not onto code changes nothing else', () => {
+    const guest = new Guest().load(code('b9 64 00 00 00 01 0f ff c9 75 fa f4' /* mov ecx, 100; add [rdi], ecx; dec ecx; jnz $ - 4; hlt */));
+    guest.setReg(Reg.rdi, BigInt(CODE + 0x800));
+    guest.finish();
+    expect(guest.memory.readRam32(CODE + 0x800)).toBe(5050);
+  });
+
+  it('a REP MOVSB over the code behind it takes effect', () => {
+    const guest = new Guest().load(code('f3 a4 b8 01 00 00 00 f4' /* rep movsb; mov eax, 1; hlt */)).load(code('b8 4d 00 00 00' /* mov eax, 77 */), DATA);
+    guest.setReg(Reg.rsi, BigInt(DATA));
+    guest.setReg(Reg.rdi, BigInt(CODE + 2));
+    guest.setReg(Reg.rcx, 5n);
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(77n);
+  });
+
+  it('a write from outside takes effect', () => {
+    const guest = new Guest().load(code('b8 01 00 00 00 f4' /* mov eax, 1; hlt */));
+    guest.finish();
+    guest.rip = CODE;
+    guest.memory.writeRam8(CODE + 1, 5);
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(5n);
+    guest.rip = CODE;
+    expect(guest.memory.compareExchangeRam(CODE + 1, 4, 5, 0, 6, 0)).toBe(true);
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(6n);
+  });
+
+  it('a page mapped elsewhere runs the other page: no code is kept by linear address', () => {
+    const guest = new Guest().load(code('b8 01 00 00 00 f4' /* mov eax, 1; hlt */)).load(code('b8 02 00 00 00 f4' /* mov eax, 2; hlt */), DATA);
+    guest.finish();
+    guest.map(CODE, DATA | Pte.p | Pte.w);
+    guest.rip = CODE;
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(2n);
+  });
+
+  it('the same page at two addresses runs with its own addresses', () => {
+    const guest = new Guest().load(code('48 8d 05 00 00 00 00 f4' /* lea rax, [rip]; hlt */));
+    guest.map(0x50000, CODE | Pte.p);
+    guest.finish();
+    guest.rip = 0x50000;
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(0x50007n);
+  });
+
+  it('another context sees stores to code both run', () => {
+    const guest = new Guest({ contexts: 2 }).load(code('b8 01 00 00 00 f4' /* mov eax, 1; hlt */));
+    const other = guest.otherProcessor(1);
+    expect(other.run(10)).toBe(Stop.Halted);
+    guest.load(code('c6 07 08 f4' /* mov byte ptr [rdi], 8; hlt */), CODE + 0x1000);
+    guest.rip = CODE + 0x1000;
+    guest.setReg(Reg.rdi, BigInt(CODE + 1));
+    guest.finish();
+    other.i32[stateLayout.rip >> 2] = CODE;
+    expect(other.run(10)).toBe(Stop.Halted);
+    expect(other.i32[stateLayout.gpr >> 2]).toBe(8);
+  });
+
+  it('an instruction across two pages follows both of them', () => {
+    // MOV EAX, imm32 with its last two bytes on the next page.
+    const guest = new Guest().load(code('b8 44 33 22 11 f4' /* mov eax, 0x11223344; hlt */), CODE + 0xffd);
+    guest.load(code('b8 44 33 66 55 f4' /* mov eax, 0x55663344; hlt */), 0x20000 - 3);
+    guest.rip = CODE + 0xffd;
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(0x11223344n);
+    guest.memory.writeRam8(CODE + 0x1001, 0x99);
+    guest.rip = CODE + 0xffd;
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(0x99223344n);
+    guest.map(CODE + 0x1000, 0x20000 | Pte.p);
+    guest.rip = CODE + 0xffd;
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(0x55663344n);
+    guest.map(CODE + 0x1000, 0);
+    guest.rip = CODE + 0xffd;
+    guest.finish();
+    expect(guest.handled).toBe(14);
+    expect(guest.get(stateLayout.cr2)).toBe(BigInt(CODE + 0x1000));
+  });
+});
