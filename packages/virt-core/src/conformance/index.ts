@@ -2,3 +2,5 @@
 export { replayLapicTimer } from './lapic-timer.js';
 export { replaySynicTimer } from './synic-timer.js';
 export { replayVmTime } from './vmtime.js';
+/** What a backing's own replays read their rows with. */
+export * as recordedRow from './row.js';

@@ -4,24 +4,14 @@ import { LocalApic, LocalApicSet } from '../apic/index.js';
 import { silentTimerObserver } from '../contract/observer.js';
 import { VmTimeAccess } from '../time/vmtime.js';
 import { ManualClock } from './manual-clock.js';
-import { MalformedRow, decimal, difference, integer, quantity, replay, stepsOf, text } from './row.js';
-import type { Row } from './row.js';
+import { decimal, integer, quantity, replay, replaySteps } from './row.js';
+import type { Row, SteppedRecording } from './row.js';
 
 const osTimeZero: ReadonlyU64 = new U64();
 
 /** Replays a row of `lapic_timer.jsonl`: one local APIC in x2APIC mode. Null when every field of every step agrees. */
 export function replayLapicTimer(row: unknown): string | null {
-  return replay(row, (known) => {
-    const recording = new ApicRecording();
-    for (const [index, step] of stepsOf(known).entries()) {
-      const op = text(step, 'op');
-      const result = recording.step(op, step);
-      if (result === null) throw new MalformedRow(`step ${index}: no such step: ${op}`);
-      const found = difference(`step ${index} (${op})`, { ...result, out: recording.state() }, step);
-      if (found !== null) return found;
-    }
-    return null;
-  });
+  return replay(row, (known) => replaySteps(known, new ApicRecording()));
 }
 
 /** Register a step writes its `v` to. */
@@ -32,7 +22,7 @@ const written: Readonly<Record<string, number>> = {
   icr: ApicRegister.TimerInitialCount,
 };
 
-class ApicRecording {
+class ApicRecording implements SteppedRecording {
   readonly #vmTime = new VmTimeAccess(new ManualClock());
   readonly #apic = new LocalApic({
     vp: 0,
@@ -48,7 +38,7 @@ class ApicRecording {
     this.#apic.writeMsr(MSR_APIC_BASE, new U64().setParts(APIC_DEFAULT_BASE | ApicBase.Enable | ApicBase.X2apic, 0));
   }
 
-  /** Does a step at its VmTime and gives what it is recorded to have answered; null for an unknown step. */
+  /** At the step's own VmTime. */
   step(op: string, step: Row): Row | null {
     // Recordings jump further than a 64-bit count of nanoseconds reaches: VmTime is set, as when a partition resumes.
     this.#vmTime.resume(quantity(step, 'now'), osTimeZero);

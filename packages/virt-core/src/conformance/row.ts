@@ -8,11 +8,13 @@ export class MalformedRow extends Error {}
 /** An object of a row. */
 export type Row = Readonly<Record<string, unknown>>;
 
+/** `value` as an object; `what` names it in the error. */
 export function asRow(value: unknown, what: string): Row {
   if (!isRow(value)) throw new MalformedRow(`${what} is not an object`);
   return value;
 }
 
+/** The steps of a row, at least one. */
 export function stepsOf(row: Row): readonly Row[] {
   const { steps } = row;
   if (!Array.isArray(steps) || steps.length === 0) throw new MalformedRow('steps is not a list of steps');
@@ -26,10 +28,10 @@ export function text(row: Row, name: string): string {
   return value;
 }
 
-/** A field that holds an integer of at most 32 bits. */
-export function integer(row: Row, name: string): number {
+/** A field that holds an integer from 0 to `max`, at most 32 bits. */
+export function integer(row: Row, name: string, max = 0xffffffff): number {
   const value = row[name];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw new MalformedRow(`${name} is not an integer`);
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) throw new MalformedRow(`${name} is not an integer from 0 to ${max}`);
   return value;
 }
 
@@ -52,7 +54,10 @@ export function decimal(value: ReadonlyU64): string {
   return u64ToBigInt(value).toString();
 }
 
-/** The first field of `actual` that is recorded otherwise, or not at all, in one line; null when all agree. */
+/**
+ * The first field of `actual` that is recorded otherwise, or not at all, in one line that begins with `where`; null when all agree. Objects inside are
+ * compared field by field, and may have no recorded field that `actual` lacks; of the outermost, what `actual` does not name is the step's input.
+ */
 export function difference(where: string, actual: Row, recorded: Row): string | null {
   for (const [name, value] of Object.entries(actual)) {
     const other = recorded[name];
@@ -74,7 +79,27 @@ function canonical(value: unknown): string {
   return value === undefined ? 'nothing' : JSON.stringify(value);
 }
 
-/** Runs a replay; what is wrong with the row, or with ours while it ran, becomes the line. */
+/** One recorded run of something that is told steps and asked for its whole state after each. */
+export interface SteppedRecording {
+  /** Does a step and gives what it is recorded to have answered; null for an unknown step. */
+  step(op: string, step: Row): Row | null;
+  /** What the recording has as `out`. */
+  state(): Row;
+}
+
+/** Replays the steps of a row: the first field of the first step that differs, in one line; null when all agree. */
+export function replaySteps(row: Row, recording: SteppedRecording): string | null {
+  for (const [index, step] of stepsOf(row).entries()) {
+    const op = text(step, 'op');
+    const answer = recording.step(op, step);
+    if (answer === null) throw new MalformedRow(`step ${index}: no such step: ${op}`);
+    const found = difference(`step ${index} (${op})`, { ...answer, out: recording.state() }, step);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** Runs a replay of a parsed line. That the row is not of the schema becomes the line `malformed row: …`; any other error is the model's own, and passes. */
 export function replay(row: unknown, body: (row: Row) => string | null): string | null {
   try {
     return body(asRow(row, 'the row'));

@@ -1,12 +1,14 @@
-import { HvMsr, SINT_COUNT, U64, hvMessageLayout, hvTimerMessagePayloadLayout, viewHvMessage, viewOf } from '@paravisor/hcl-protocol';
+import { HvMsr, SINT_COUNT, STIMER_COUNT, U64, hvMessageLayout, hvTimerMessagePayloadLayout, viewHvMessage, viewOf } from '@paravisor/hcl-protocol';
 import { silentTimerObserver } from '../contract/observer.js';
 import { PostStatus, Synic } from '../synic/index.js';
 import { FlatMemory } from './flat-memory.js';
-import { MalformedRow, decimal, difference, flag, integer, quantity, replay, stepsOf, text } from './row.js';
-import type { Row } from './row.js';
+import { decimal, flag, integer, quantity, replay, replaySteps } from './row.js';
+import type { Row, SteppedRecording } from './row.js';
 
 const SIMP_GPA = 0x1000;
 const RAM_BYTES = 0x2000;
+const LAST_SINT = SINT_COUNT - 1;
+const LAST_STIMER = STIMER_COUNT - 1;
 const SLOT_BYTES = hvMessageLayout.size;
 /** The message of a `post` step: type 0x80000000 with 8 bytes of 0xaa. */
 const postedMessage = new Uint8Array(SLOT_BYTES);
@@ -21,20 +23,10 @@ const errorNames: Readonly<Record<PostStatus, string | null>> = {
 
 /** Replays a row of `synic_timer.jsonl`: one VP's SynIC with its message page in guest memory. Null when every field of every step agrees. */
 export function replaySynicTimer(row: unknown): string | null {
-  return replay(row, (known) => {
-    const recording = new SynicRecording();
-    for (const [index, step] of stepsOf(known).entries()) {
-      const op = text(step, 'op');
-      const result = recording.step(op, step);
-      if (result === null) throw new MalformedRow(`step ${index}: no such step: ${op}`);
-      const found = difference(`step ${index} (${op})`, { ...result, out: recording.state() }, step);
-      if (found !== null) return found;
-    }
-    return null;
-  });
+  return replay(row, (known) => replaySteps(known, new SynicRecording()));
 }
 
-class SynicRecording {
+class SynicRecording implements SteppedRecording {
   readonly #memory = new FlatMemory(RAM_BYTES);
   #interrupts: [number, boolean][] = [];
   readonly #synic = new Synic({
@@ -49,34 +41,33 @@ class SynicRecording {
     this.#synic.writeMsr(HvMsr.Simp, U64.of(SIMP_GPA | 1));
   }
 
-  /** Does a step and gives what it is recorded to have answered; null for an unknown step. */
   step(op: string, step: Row): Row | null {
     const synic = this.#synic;
     this.#interrupts = [];
     switch (op) {
       case 'sint':
-        synic.writeMsr(HvMsr.Sint0 + integer(step, 'n'), quantity(step, 'v'));
+        synic.writeMsr(HvMsr.Sint0 + integer(step, 'n', LAST_SINT), quantity(step, 'v'));
         return {};
       case 'config':
-        synic.writeMsr(HvMsr.Stimer0Config + 2 * integer(step, 'n'), quantity(step, 'v'));
+        synic.writeMsr(HvMsr.Stimer0Config + 2 * integer(step, 'n', LAST_STIMER), quantity(step, 'v'));
         return {};
       case 'count':
-        synic.writeMsr(HvMsr.Stimer0Count + 2 * integer(step, 'n'), quantity(step, 'v'));
+        synic.writeMsr(HvMsr.Stimer0Count + 2 * integer(step, 'n', LAST_STIMER), quantity(step, 'v'));
         return {};
       case 'count_at':
-        synic.writeCountAt(integer(step, 'n'), quantity(step, 'v'), quantity(step, 'at'));
+        synic.writeCountAt(integer(step, 'n', LAST_STIMER), quantity(step, 'v'), quantity(step, 'at'));
         return {};
       case 'scan':
         synic.scan(quantity(step, 'now'));
         return { ready: synic.readySints, next: synic.hasNextDue ? decimal(synic.nextDue) : null, ints: this.#interrupts };
       case 'clear_slot':
-        this.#clearSlot(integer(step, 'n'), flag(step, 'flags'));
+        this.#clearSlot(integer(step, 'n', LAST_SINT), flag(step, 'flags'));
         return {};
       case 'want_ready':
-        synic.requestSintReadiness(integer(step, 'v'));
+        synic.requestSintReadiness(integer(step, 'v', 0xffff));
         return {};
       case 'post': {
-        const status = synic.postMessage(integer(step, 'n'), postedMessage);
+        const status = synic.postMessage(integer(step, 'n', LAST_SINT), postedMessage);
         return { ok: status === PostStatus.Posted, err: errorNames[status], ints: this.#interrupts };
       }
       case 'eom':
