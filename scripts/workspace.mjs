@@ -17,9 +17,9 @@ export const scratch = join(root, 'node_modules', '.paravisor');
 
 const stampFile = join(scratch, 'installed');
 
-/** Ends the process with one line when this Node is older than `engines.node` asks for. */
+/** Ends the process with one line when this Node is older than the oldest that `engines.node` names, which stands first there. */
 function requireNode() {
-  const wanted = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node.replace('>=', '');
+  const wanted = /\d+\.\d+/.exec(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node)[0];
   const [major, minor] = process.versions.node.split('.').map(Number);
   const [wantedMajor, wantedMinor] = wanted.split('.').map(Number);
   if (major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)) return;
@@ -30,7 +30,7 @@ function requireNode() {
 /** The install depends on these and nothing else: manifests, lockfile, and the Node and platform that native parts were chosen for. */
 function installKey() {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch} ${process.versions.modules}`);
-  const manifests = readdirSync(join(root, 'packages')).toSorted().map((name) => join('packages', name, 'package.json'));
+  const manifests = ['packages', 'docs/examples'].flatMap((folder) => readdirSync(join(root, folder)).toSorted().map((name) => join(folder, name, 'package.json')));
   for (const file of ['package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml', ...manifests]) {
     const path = join(root, file);
     if (existsSync(path)) hash.update(`\0${file}\0`).update(readFileSync(path));
