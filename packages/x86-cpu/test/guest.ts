@@ -209,10 +209,11 @@ export class Guest {
     }
   }
 
-  /** Everything a guest can see: registers, flags, memory. */
-  snapshot(): { state: bigint[]; flags: number; memory: Uint8Array } {
-    const memory = new Uint8Array(RAM);
-    this.memory.readRam(0, memory);
+  /** Everything a guest can see: registers, flags, and a checksum (FNV-1a by words) of its first MiB. */
+  snapshot(): { state: bigint[]; flags: number; memory: number } {
+    const bytes = new Uint8Array(1 << 20);
+    this.memory.readRam(0, bytes);
+    const memory = new Int32Array(bytes.buffer).reduce((hash, word) => Math.imul(hash ^ word, 0x01000193), 0x811c9dc5 | 0);
     const offsets = [...Array.from({ length: 16 }, (_, i) => stateLayout.gpr + 8 * i), stateLayout.rip, stateLayout.cr2, stateLayout.interruptibility];
     return { state: offsets.map((offset) => this.get(offset)), flags: this.processor.readRflags(), memory };
   }
