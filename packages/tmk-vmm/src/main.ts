@@ -3,14 +3,9 @@ import type { Invocation } from './cli/argv.js';
 import type { CommandResult } from './commands/run.js';
 import { ExitStatus, UsageError } from './errors.js';
 import { ModelFault, writeFaultReport } from './model-fault.js';
+import { styleFor, wantsColour } from './reporters/style.js';
+import type { Terminal } from './terminal.js';
 import { ownVersion } from './version.js';
-
-/** What the command says, and what it hears besides its arguments. */
-export interface Terminal {
-  readonly stdout: { write(text: string): void };
-  readonly stderr: { write(text: string): void };
-  readonly env: Readonly<Record<string, string | undefined>>;
-}
 
 /**
  * Runs the command line `argv` (without node and program name) and returns the process's exit status: 0 as expected, 1 a test did otherwise, 2 usage
@@ -40,7 +35,8 @@ function ownTerminal(): Terminal {
   return process;
 }
 
-async function follow(invocation: Invocation, { stdout, env }: Terminal): Promise<ExitStatus> {
+async function follow(invocation: Invocation, terminal: Terminal): Promise<ExitStatus> {
+  const { stdout } = terminal;
   switch (invocation.kind) {
     case 'version':
       stdout.write(`${ownVersion()}\n`);
@@ -49,7 +45,7 @@ async function follow(invocation: Invocation, { stdout, env }: Terminal): Promis
       stdout.write(invocation.text);
       return ExitStatus.Ok;
     case 'command': {
-      const { text, ok } = await perform(invocation, env);
+      const { text, ok } = await perform(invocation, terminal);
       stdout.write(text);
       return ok ? ExitStatus.Ok : ExitStatus.TestsFailed;
     }
@@ -57,14 +53,16 @@ async function follow(invocation: Invocation, { stdout, env }: Terminal): Promis
 }
 
 /** Each command's code is loaded when it is asked for: `--help` and `list` need no processor. */
-async function perform({ command, positionals, options }: Extract<Invocation, { kind: 'command' }>, environment: Terminal['env']): Promise<CommandResult> {
+async function perform({ command, positionals, options }: Extract<Invocation, { kind: 'command' }>, terminal: Terminal): Promise<CommandResult> {
   switch (command) {
     case 'list':
       return { text: (await import('./commands/list.js')).list(positionals[0]!, options), ok: true };
     case 'backings':
-      return { text: await (await import('./commands/backings.js')).backings(options), ok: true };
+      return { text: await (await import('./commands/backings.js')).backings(options, styleFor(wantsColour(terminal.stdout, terminal.env))), ok: true };
     case 'run':
     case 'compare':
-      return (await import('./commands/run.js'))[command](positionals, options, { version: ownVersion(), environment });
+      return (await import('./commands/run.js'))[command](positionals, options, { version: ownVersion(), terminal });
+    case 'completion':
+      return { text: await (await import('./commands/completion.js')).completion(positionals[0]!), ok: true };
   }
 }

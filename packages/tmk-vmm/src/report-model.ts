@@ -89,6 +89,17 @@ export function allOk(runs: readonly RunReport[]): boolean {
   return runs.every(({ tests }) => tests.every(({ ok }) => ok));
 }
 
+/** Why a test did not do as expected, in words. */
+export function reasonOf({ reason, outcome }: Pick<TestReport, 'reason' | 'outcome'>): string {
+  return reason ?? (outcome === 'passed' ? 'it passed, but its failure is expected' : 'no reason given');
+}
+
+/** Exit reasons that occurred, by destination. */
+export function occurred({ byReason }: LedgerSnapshot): Record<string, Record<string, number>> {
+  const counted = Object.entries(byReason).map(([destination, reasons]) => [destination, Object.fromEntries(Object.entries(reasons).filter(([, count]) => count > 0))]);
+  return Object.fromEntries(counted);
+}
+
 /** A run in words: `tdx, hardware timer`. */
 export function runTitle({ backing, guestTimer }: Pick<RunReport, 'backing' | 'guestTimer'>): string {
   return `${backing}, ${guestTimer === 'hardware' ? 'hardware timer' : 'VmTime'}`;

@@ -5,10 +5,12 @@ import type { Partition, PartitionObserver, RunOutcome, TmkTest } from '@paravis
 import { StartupError } from '@paravisor/virt-core';
 import type { Backing } from '@paravisor/virt-core';
 import type { MachineBacking } from '@paravisor/virt-machine';
-import type { GuestTimerChoice, MachineOptions } from './cli/options.js';
+import type { GuestTimerChoice } from './cli/commands.js';
+import type { MachineOptions } from './cli/options.js';
 import { UsageError } from './errors.js';
 import type { GuestFile } from './guest-file.js';
 import { ModelFault } from './model-fault.js';
+import type { Progress } from './progress.js';
 import { RecentEvents } from './recent-events.js';
 import type { RunReport, TestReport } from './report-model.js';
 import type { SelectedTest } from './test-selection.js';
@@ -29,6 +31,7 @@ export interface RunContext {
   /** OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT: concerns `auto` only. */
   readonly disableLowerVtlTimerVirt: boolean;
   readonly trace: Trace | undefined;
+  readonly progress: Progress;
 }
 
 /** Runs the chosen tests. Throws `UsageError` when the partition cannot be made so, `ModelFault` when the model breaks. */
@@ -37,6 +40,7 @@ export function runTests(context: RunContext, plan: RunPlan): RunReport {
   const tests: TestReport[] = [];
   let timer: Pick<RunReport, 'guestTimer' | 'usesHardwareTimer'> | undefined;
   for (const selected of context.tests) {
+    context.progress.starting(backing.name, selected.test.name);
     const start = performance.now();
     const { partition, outcome } = runTest(context, plan, selected);
     timer = { guestTimer: partition.guestTimer, usesHardwareTimer: partition.usesHardwareTimer };

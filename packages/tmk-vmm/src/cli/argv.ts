@@ -3,7 +3,8 @@ import { cac } from 'cac';
 import type { CAC, Command } from 'cac';
 import { UsageError } from '../errors.js';
 import { commandSpecs } from './commands.js';
-import type { CommandName, OptionSpec } from './commands.js';
+import type { CommandName, CommandSpec, OptionSpec } from './commands.js';
+import { commandHelp, programHelp, usage } from './help.js';
 import { suggestion } from './suggest.js';
 
 /** What was asked for: a command, or one of the texts. */
@@ -23,13 +24,16 @@ const TEXT_MARK = '\0';
 
 /** Parses the arguments after the program's name. Throws `UsageError`. */
 export function parseArgv(argv: readonly string[]): Invocation {
+  // `tmk-vmm help run` is `tmk-vmm run --help`.
+  const asked = argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv;
   const cli = declare();
-  const { args, options } = cli.parse(['node', 'tmk-vmm', ...joinNegative(argv).map(markText)], { run: false });
+  const { args, options } = cli.parse(['node', 'tmk-vmm', ...joinNegative(asked).map(markText)], { run: false });
   const command = cli.matchedCommand;
-  if (options['help'] === true) return { kind: 'help', text: helpOf(cli, argv) };
+  if (!command && args.length > 0) throw noCommand(args[0]);
+  const spec = commandSpecs.find(({ name }) => name === command?.name);
+  if (options['help'] === true) return { kind: 'help', text: spec ? commandHelp(spec) : programHelp() };
   if (options['version'] === true) return { kind: 'version' };
-  if (!command) throw noCommand(args[0]);
-  const spec = commandSpecs.find(({ name }) => name === command.name)!;
+  if (!command || !spec) throw noCommand(undefined);
   const positionals = [...args, ...((options['--'] as string[] | undefined) ?? [])].map(unmark);
   checkPositionals(command, positionals);
   return { kind: 'command', command: spec.name, positionals, options: givenOptions(options, spec.options) };
@@ -37,16 +41,13 @@ export function parseArgv(argv: readonly string[]): Invocation {
 
 function declare(): CAC {
   const cli = cac('tmk-vmm');
-  for (const spec of commandSpecs) {
-    const command = cli.command(`${spec.name} ${spec.arguments}`.trim(), spec.description, { ignoreOptionDefaultValue: true });
-    for (const option of spec.options as readonly OptionSpec[]) {
-      const value = option.value === undefined ? '' : ` <${option.value}>`;
-      command.option(`--${option.name}${value}`, option.description, option.default === undefined ? {} : { default: option.default });
-    }
+  for (const spec of commandSpecs as readonly CommandSpec[]) {
+    const command = cli.command(usage(spec), spec.description);
+    for (const { name, value, description } of spec.options) command.option(value === undefined ? `--${name}` : `--${name} <${value}>`, description);
   }
   // Declared as options of their own: cac's help() and version() would print by themselves.
-  cli.option('-h, --help', 'Show this text');
-  cli.option('-v, --version', 'Show the version');
+  cli.option('-h, --help', '');
+  cli.option('-v, --version', '');
   return cli;
 }
 
@@ -109,19 +110,4 @@ function valuesOf(spec: OptionSpec, values: readonly unknown[]): readonly string
 
 function refuseSwitchValue(spec: OptionSpec): never {
   throw new UsageError(`--${spec.name} takes no value: leave it out or give it alone`);
-}
-
-/** cac prints its help; this catches the text. */
-function helpOf(cli: CAC, argv: readonly string[]): string {
-  const lines: string[] = [];
-  const print = console.info;
-  console.info = (text: string) => void lines.push(text);
-  try {
-    const command = cli.commands.find(({ name }) => argv.includes(name));
-    if (command) command.outputHelp();
-    else cli.outputHelp();
-  } finally {
-    console.info = print;
-  }
-  return `${lines.join('\n').replaceAll(/ +$/gm, '')}\n`;
 }

@@ -1,75 +1,153 @@
-/** The command line as data: commands and options, for parsing and for help. */
+/** The command line as data: commands and options, for parsing, for help and for shell completion. */
+
+/** What `--reporter` takes. */
+export const reporterNames = ['pretty', 'json', 'junit', 'tap'] as const;
+export type ReporterName = (typeof reporterNames)[number];
+
+/** What `--guest-timer` takes; `auto` takes what the backing can. */
+export const guestTimerChoices = ['auto', 'hardware', 'vmtime'] as const;
+export type GuestTimerChoice = (typeof guestTimerChoices)[number];
+
+/** What `completion` takes. */
+export const shellNames = ['bash', 'zsh', 'fish'] as const;
+export type ShellName = (typeof shellNames)[number];
+
+/** What an argument or an option's value is, so that a shell can complete it. */
+export type ValueKind = 'file' | 'test' | 'backing' | 'setting' | 'cost' | readonly string[];
+
+/** Under which heading help shows an option. */
+export type OptionGroup = 'What runs' | 'Report' | 'Machine' | 'General';
 
 /** One option. `value` names what follows it; without one it is a switch. */
 export interface OptionSpec {
   readonly name: string;
   readonly value?: string;
+  readonly kind?: ValueKind;
+  readonly group: OptionGroup;
   readonly description: string;
   /** Shown in help; what it means is in `options.ts`. */
   readonly default?: string;
   readonly repeatable?: boolean;
 }
 
-/** One command. `arguments` is in cac's notation. */
-export interface CommandSpec {
+/** One argument. */
+export interface ArgumentSpec {
+  /** In cac's notation: `<guest>`, `[...tests]`. */
   readonly name: string;
-  readonly arguments: string;
+  readonly kind: ValueKind;
   readonly description: string;
-  readonly options: readonly OptionSpec[];
 }
 
-const json: OptionSpec = { name: 'json', description: 'One JSON object on stdout instead of text' };
-const plugin: OptionSpec = { name: 'plugin', value: 'package', description: 'Load more backings from a package, a file or a package folder', repeatable: true };
-const set: OptionSpec = { name: 'set', value: 'backing.option=value', description: 'Set an option of a backing; `tmk-vmm backings` lists them', repeatable: true };
-const guestTimer: OptionSpec = { name: 'guest-timer', value: 'timer', description: 'auto, hardware or vmtime', default: 'auto' };
+/** One command. */
+export interface CommandSpec {
+  readonly name: string;
+  readonly arguments: readonly ArgumentSpec[];
+  readonly description: string;
+  readonly options: readonly OptionSpec[];
+  /** Arguments after the command's name, and what they do. */
+  readonly examples: readonly (readonly [args: string, what: string])[];
+  /** True when a test of the guest decides the exit status. */
+  readonly runsTests: boolean;
+}
+
+const json: OptionSpec = { name: 'json', group: 'Report', description: 'One JSON object instead of text' };
+const plugin: OptionSpec = { name: 'plugin', value: 'package', kind: 'file', group: 'What runs', description: 'Load more backings from a package, a file or a folder', repeatable: true };
+const set: OptionSpec = { name: 'set', value: 'backing.option=value', kind: 'setting', group: 'What runs', description: 'Set an option of a backing (see tmk-vmm backings)', repeatable: true };
+const guest: ArgumentSpec = { name: '<guest>', kind: 'file', description: 'ELF file of a test microkernel' };
+const tests: ArgumentSpec = { name: '[...tests]', kind: 'test', description: 'Names or globs of tests; all when none is given' };
 
 /** What shapes the machine and the runs on it. */
 const machine: readonly OptionSpec[] = [
-  { name: 'cost', value: 'name=ticks', description: 'Replace one figure of the cost model', repeatable: true },
-  { name: 'vps', value: 'n', description: 'Virtual processors', default: '1' },
-  { name: 'memory', value: 'MiB', description: 'Guest RAM', default: '4' },
-  { name: 'tsc-hz', value: 'n', description: 'Frequency of the virtual TSC', default: '2000000000' },
-  { name: 'ips', value: 'n', description: 'Guest instructions a virtual second', default: '20000000' },
-  { name: 'seed', value: 'n', description: 'Seed of whatever the model leaves open', default: '0' },
-  { name: 'timeout', value: 'seconds', description: 'Virtual seconds a test may take', default: '10' },
+  { name: 'memory', value: 'MiB', group: 'Machine', description: 'Guest RAM', default: '4' },
+  { name: 'vps', value: 'n', group: 'Machine', description: 'Virtual processors', default: '1' },
+  { name: 'tsc-hz', value: 'n', group: 'Machine', description: 'Frequency of the virtual TSC', default: '2000000000' },
+  { name: 'ips', value: 'n', group: 'Machine', description: 'Guest instructions a virtual second', default: '20000000' },
+  { name: 'cost', value: 'name=ticks', kind: 'cost', group: 'Machine', description: 'Replace one figure of the cost model', repeatable: true },
+  { name: 'seed', value: 'n', group: 'Machine', description: 'Seed of whatever the model leaves open', default: '0' },
+  { name: 'timeout', value: 'seconds', group: 'Machine', description: 'Virtual seconds a test may take', default: '10' },
 ];
 const outputs: readonly OptionSpec[] = [
-  { name: 'output', value: 'file', description: 'Write the report to a file instead of stdout' },
-  { name: 'trace', value: 'file', description: 'Write one JSON line for every timer event and exit' },
+  { name: 'output', value: 'file', kind: 'file', group: 'Report', description: 'Write the report to a file instead of stdout' },
+  { name: 'trace', value: 'file', kind: 'file', group: 'Report', description: 'Write one JSON line for every timer event and exit' },
 ];
 
 /** Every command, in the order of help. */
 export const commandSpecs = [
   {
     name: 'run',
-    arguments: '<guest> [...tests]',
-    description: "Run a test microkernel's tests; none named means all, globs are welcome",
+    arguments: [guest, tests],
+    description: 'Run the tests of a test microkernel',
     options: [
-      { name: 'backing', value: 'name', description: 'Backing to run under, repeatable or comma-separated; all for every one', default: 'tdx', repeatable: true },
-      guestTimer,
+      { name: 'backing', value: 'name', kind: 'backing', group: 'What runs', description: 'Backings, comma-separated; all for every one', default: 'tdx', repeatable: true },
+      { name: 'guest-timer', value: 'timer', kind: guestTimerChoices, group: 'What runs', description: 'auto, hardware or vmtime', default: 'auto' },
       set,
-      { name: 'reporter', value: 'name', description: 'pretty or json', default: 'pretty' },
+      plugin,
+      { name: 'reporter', value: 'name', kind: reporterNames, group: 'Report', description: 'pretty, json, junit or tap', default: 'pretty' },
       ...outputs,
       ...machine,
-      plugin,
     ],
+    examples: [
+      ['guest.elf', 'every test under TDX'],
+      ["guest.elf 'timers::*' --backing tdx,snp", 'some tests under two backings'],
+      ['guest.elf --reporter junit --output results.xml', 'a report for CI'],
+      ['guest.elf timers::tick --trace trace.jsonl', 'every exit and timer event of one test'],
+    ],
+    runsTests: true,
   },
-  { name: 'list', arguments: '<guest>', description: 'List the tests of a test microkernel', options: [json] },
+  {
+    name: 'list',
+    arguments: [guest],
+    description: 'List the tests of a test microkernel',
+    options: [json],
+    examples: [
+      ['guest.elf', 'one name a line'],
+      ['guest.elf --json', 'the same for a program'],
+    ],
+    runsTests: false,
+  },
   {
     name: 'compare',
-    arguments: '<guest> [...tests]',
-    description: 'Run the same tests under every backing and timer, and put their exits side by side',
+    arguments: [guest, tests],
+    description: 'Run tests under every backing and timer, exits side by side',
     options: [
-      { name: 'backing', value: 'name', description: 'Only these backings, repeatable or comma-separated', default: 'all', repeatable: true },
-      { ...guestTimer, description: 'Only this timer: hardware or vmtime', default: 'both' },
+      { name: 'backing', value: 'name', kind: 'backing', group: 'What runs', description: 'Only these backings, comma-separated', default: 'all', repeatable: true },
+      { name: 'guest-timer', value: 'timer', kind: guestTimerChoices, group: 'What runs', description: 'Only this timer: hardware or vmtime', default: 'both' },
       set,
+      plugin,
       json,
       ...outputs,
       ...machine,
-      plugin,
     ],
+    examples: [
+      ['guest.elf', 'what every test costs under every backing'],
+      ["guest.elf 'timers::*' --guest-timer vmtime", 'without the hardware timer'],
+      ['guest.elf --set snp.rearm=off --cost vmExit=4000', 'another policy, another machine'],
+    ],
+    runsTests: true,
   },
-  { name: 'backings', arguments: '', description: 'List the backings, what they can do and their options', options: [json, plugin] },
+  {
+    name: 'backings',
+    arguments: [],
+    description: 'List the backings, what they can do and their options',
+    options: [json, plugin],
+    examples: [
+      ['', 'those that come with the tool'],
+      ['--plugin ./my-backing.js', 'and one of your own'],
+    ],
+    runsTests: false,
+  },
+  {
+    name: 'completion',
+    arguments: [{ name: '<shell>', kind: shellNames, description: 'bash, zsh or fish' }],
+    description: 'Print a script that completes this command line in a shell',
+    options: [],
+    examples: [
+      ['bash > ~/.local/share/bash-completion/completions/tmk-vmm', 'for bash'],
+      ['zsh > "${fpath[1]}/_tmk-vmm"', 'for zsh'],
+      ['fish > ~/.config/fish/completions/tmk-vmm.fish', 'for fish'],
+    ],
+    runsTests: false,
+  },
 ] as const satisfies readonly CommandSpec[];
 
 export type CommandName = (typeof commandSpecs)[number]['name'];

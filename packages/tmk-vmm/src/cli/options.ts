@@ -1,13 +1,9 @@
 /** Options with their meaning: from text to numbers and names, each checked. */
 import { UsageError } from '../errors.js';
 import type { GivenOptions } from './argv.js';
+import { guestTimerChoices, reporterNames } from './commands.js';
+import type { GuestTimerChoice, ReporterName } from './commands.js';
 import { suggestion } from './suggest.js';
-
-/** `auto` takes what the backing can. */
-export type GuestTimerChoice = 'auto' | 'hardware' | 'vmtime';
-const guestTimerChoices: readonly GuestTimerChoice[] = ['auto', 'hardware', 'vmtime'];
-
-type ReporterName = 'pretty' | 'json';
 
 /** What shapes the machine; the same for every run of one call. */
 export interface MachineOptions {
@@ -50,7 +46,7 @@ export function runOptions(given: GivenOptions, defaultBacking: string): RunOpti
     guestTimer: choice(given, 'guest-timer', guestTimerChoices, 'auto'),
     settings: all(given, 'set').map(parseSetting),
     machine: machineOptions(given),
-    reporter: given.has('json') ? 'json' : reporterOf(given),
+    reporter: given.has('json') ? 'json' : choice(given, 'reporter', reporterNames, 'pretty'),
     output: one(given, 'output'),
     trace: one(given, 'trace'),
     plugins: all(given, 'plugin'),
@@ -85,15 +81,6 @@ function choice<T extends string>(given: GivenOptions, name: string, choices: re
   const chosen = choices.find((candidate) => candidate === text);
   if (chosen === undefined) throw new UsageError(`--${name} "${text}" is unknown${suggestion(text, choices)}`);
   return chosen;
-}
-
-/** Reporters of the design that this version does not have. */
-const laterReporters = ['junit', 'tap'];
-
-function reporterOf(given: GivenOptions): ReporterName {
-  const text = one(given, 'reporter');
-  if (text !== undefined && laterReporters.includes(text)) throw new UsageError(`--reporter ${text} is not built yet: use json, which holds all that is known of a run`);
-  return choice(given, 'reporter', ['pretty', 'json'], 'pretty');
 }
 
 /** A number of decimal digits that fits one exactly, else NaN. */

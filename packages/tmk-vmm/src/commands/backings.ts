@@ -2,13 +2,13 @@ import { knownBackings } from '../backings.js';
 import type { GivenOptions } from '../cli/argv.js';
 import type { RunnableBackingFactory } from '../compose.js';
 import { toJson } from '../reporters/json.js';
-import { styleFor } from '../reporters/style.js';
+import type { Style } from '../reporters/style.js';
 
 /** `tmk-vmm backings`: what is registered, plugins included. */
-export async function backings(options: GivenOptions): Promise<string> {
+export async function backings(options: GivenOptions, style: Style): Promise<string> {
   const factories = await knownBackings(options.get('plugin') ?? []);
   if (options.has('json')) return toJson({ schema: 'tmk-vmm/backings@1', backings: factories.map(plain) });
-  return factories.map(describe).join('\n');
+  return factories.map((factory) => describe(factory, style)).join('\n');
 }
 
 /** Only what the schema has: a plugin's factory may carry more. */
@@ -16,8 +16,7 @@ function plain({ name, isolation, usesHardwareTimer, options }: RunnableBackingF
   return { name, isolation, usesHardwareTimer, options: options.map((option) => ({ name: option.name, values: option.values, description: option.description })) };
 }
 
-function describe({ name, isolation, usesHardwareTimer, options }: RunnableBackingFactory): string {
-  const style = styleFor(false);
+function describe({ name, isolation, usesHardwareTimer, options }: RunnableBackingFactory, style: Style): string {
   const timer = usesHardwareTimer ? 'hardware guest timer, or VmTime' : 'VmTime guest timer';
   const lines = options.map((option) => `  --set ${name}.${option.name}=${option.values.join('|')}  ${option.description} (default ${option.values[0]})\n`);
   return `${style.bold(name)}  isolation ${isolation}, ${timer}\n${lines.join('')}`;

@@ -4,21 +4,25 @@ import type { CostModel, MachineBacking } from '@paravisor/virt-machine';
 import { ALL_BACKINGS, chooseBackings, knownBackings } from '../backings.js';
 import type { GivenOptions } from '../cli/argv.js';
 import { runOptions } from '../cli/options.js';
-import type { GuestTimerChoice, RunOptions } from '../cli/options.js';
+import type { GuestTimerChoice } from '../cli/commands.js';
+import type { RunOptions } from '../cli/options.js';
 import { compareRuns } from '../agreement.js';
 import { UsageError } from '../errors.js';
 import { readGuest } from '../guest-file.js';
 import { meaningOf } from '../meaning.js';
 import { OutputFile } from '../output.js';
+import { ProgressLine } from '../progress.js';
 import { allOk, reportHead } from '../report-model.js';
-import type { CompareReport, ReportHead, ResultsReport, RunReport } from '../report-model.js';
+import type { CompareReport, ReportHead, RunReport } from '../report-model.js';
 import { compareText } from '../reporters/compare-table.js';
 import { toJson } from '../reporters/json.js';
-import { pretty } from '../reporters/pretty.js';
-import { styleFor } from '../reporters/style.js';
+import { render } from '../reporters/reporter.js';
+import { styleFor, wantsColour } from '../reporters/style.js';
+import type { Style } from '../reporters/style.js';
 import { runTests } from '../runner.js';
 import type { RunContext, RunPlan } from '../runner.js';
 import { selectTests } from '../test-selection.js';
+import type { Terminal } from '../terminal.js';
 import { Trace } from '../trace.js';
 
 /** What a command has to say, and whether every test did as expected. */
@@ -31,26 +35,30 @@ export interface CommandResult {
 /** Where the process stands: what is not in the argument vector. */
 export interface Surroundings {
   readonly version: string;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly terminal: Terminal;
 }
 
 /** `tmk-vmm run`: each chosen backing once, with the timer asked for. */
 export async function run(positionals: readonly string[], given: GivenOptions, surroundings: Surroundings): Promise<CommandResult> {
   const options = runOptions(given, 'tdx');
-  return report(positionals, options, surroundings, (chosen) => chosen.map((backing) => ({ backing, guestTimer: options.guestTimer })), (head, runs) => {
-    const results: ResultsReport = { schema: 'tmk-vmm/results@1', ...head, runs };
-    return { text: options.reporter === 'json' ? toJson(results) : pretty(results, styleFor(options.output !== undefined)), ok: allOk(runs) };
+  return report(positionals, options, surroundings, (chosen) => chosen.map((backing) => ({ backing, guestTimer: options.guestTimer })), async (head, runs) => {
+    return { text: await render(options.reporter, { schema: 'tmk-vmm/results@1', ...head, runs }, styleOf(options, surroundings)), ok: allOk(runs) };
   });
 }
 
 /** `tmk-vmm compare`: every chosen backing under every timer it can have. */
 export async function compare(positionals: readonly string[], given: GivenOptions, surroundings: Surroundings): Promise<CommandResult> {
   const options = runOptions(given, ALL_BACKINGS);
-  return report(positionals, options, surroundings, (chosen) => comparePlans(chosen, options.guestTimer), (head, runs) => {
+  return report(positionals, options, surroundings, (chosen) => comparePlans(chosen, options.guestTimer), async (head, runs) => {
     const agreement = compareRuns(runs);
     const comparison: CompareReport = { schema: 'tmk-vmm/compare@1', ...head, agreement, meaning: meaningOf(runs), runs };
-    return { text: options.reporter === 'json' ? toJson(comparison) : compareText(comparison, styleFor(options.output !== undefined)), ok: allOk(runs) && agreement.same };
+    return { text: options.reporter === 'json' ? toJson(comparison) : compareText(comparison, styleOf(options, surroundings)), ok: allOk(runs) && agreement.same };
   });
+}
+
+/** None in files, whatever the terminal wants. */
+function styleOf({ output }: RunOptions, { terminal }: Surroundings): Style {
+  return styleFor(output === undefined && wantsColour(terminal.stdout, terminal.env));
 }
 
 function comparePlans(backings: readonly Backing<MachineBacking>[], only: GuestTimerChoice): RunPlan[] {
@@ -67,7 +75,7 @@ async function report(
   options: RunOptions,
   surroundings: Surroundings,
   plansFor: (backings: readonly Backing<MachineBacking>[]) => readonly RunPlan[],
-  show: (head: ReportHead, runs: readonly RunReport[]) => CommandResult,
+  show: (head: ReportHead, runs: readonly RunReport[]) => Promise<CommandResult>,
 ): Promise<CommandResult> {
   const guest = readGuest(path!);
   const costModel = costModelOf(options);
@@ -75,21 +83,24 @@ async function report(
   const tests = selectTests(guest.image.tests, patterns);
   const output = options.output === undefined ? undefined : new OutputFile('output', options.output);
   const trace = options.trace === undefined ? undefined : new OutputFile('trace', options.trace);
+  const progress = new ProgressLine(surroundings.terminal, plans.length * tests.length);
   const context: RunContext = {
     version: surroundings.version,
     guest,
     tests,
     machine: options.machine,
-    disableLowerVtlTimerVirt: isSet(surroundings.environment['OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT']),
+    disableLowerVtlTimerVirt: isSet(surroundings.terminal.env['OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT']),
     trace: trace && new Trace(trace, options.machine.tscHz),
+    progress,
   };
   try {
     const runs = plans.map((plan) => runTests(context, plan));
-    const result = show(reportHead(surroundings.version, options.machine, costModel, guest), runs);
+    const result = await show(reportHead(surroundings.version, options.machine, costModel, guest), runs);
     if (!output) return result;
     output.write(result.text);
     return { ...result, text: '' };
   } finally {
+    progress.end();
     output?.close();
     trace?.close();
   }

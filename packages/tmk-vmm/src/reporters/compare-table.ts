@@ -1,10 +1,11 @@
 /** A comparison for a reader: one table, exits a tick. */
-import { runTitle } from '../report-model.js';
+import { reasonOf, runTitle } from '../report-model.js';
 import type { CompareReport, RunReport, TestReport } from '../report-model.js';
 import { notes } from './notes.js';
 import { microseconds } from './pretty.js';
 import type { Style } from './style.js';
 import { plainTable } from './table.js';
+import { visible } from './visible.js';
 
 const HEAD = ['test', 'backing, timer', 'outcome', 'ticks', 'paravisor', 'user', 'timer arm', 'timer expiry', 'halt', 'other', 'VMPL switch', 'p50', 'p99'];
 
@@ -26,7 +27,7 @@ function row(run: RunReport, test: TestReport, leads: boolean, style: Style): st
   const other = exits.hypervisor - timer_arm - timer_expiry - halt - vmpl_switch;
   const figures = [exits.paravisor, exits.user, timer_arm, timer_expiry, halt, other, vmpl_switch];
   return [
-    leads ? test.name : '',
+    leads ? visible(test.name) : '',
     runTitle(run),
     test.ok ? style.green(test.outcome) : style.red(test.outcome),
     String(timers.expired),
@@ -37,10 +38,10 @@ function row(run: RunReport, test: TestReport, leads: boolean, style: Style): st
 }
 
 function failures(report: CompareReport): string[] {
-  return report.runs.flatMap((run) => run.tests.filter(({ ok }) => !ok).map((test) => `${test.name}, ${runTitle(run)}: ${test.outcome}: ${test.reason ?? 'no reason given'}`));
+  return report.runs.flatMap((run) => run.tests.filter(({ ok }) => !ok).map((test) => visible(`${test.name}, ${runTitle(run)}: ${test.outcome}: ${reasonOf(test)}`)));
 }
 
 function agreementLine({ agreement, runs }: CompareReport, style: Style): string {
   if (agreement.same) return `The guest saw the same outcome and wrote the same log in all ${runs.length} runs.`;
-  return [style.red('The guest could tell the runs apart:'), ...agreement.differences.map((line) => `  ${line}`)].join('\n');
+  return [style.red('The guest could tell the runs apart:'), ...agreement.differences.map((line) => `  ${visible(line)}`)].join('\n');
 }

@@ -1,9 +1,10 @@
 /** A run's results for a reader. */
-import { runTitle } from '../report-model.js';
+import { reasonOf, runTitle } from '../report-model.js';
 import type { ResultsReport, RunReport, TestReport } from '../report-model.js';
 import { notes } from './notes.js';
 import type { Style } from './style.js';
 import { plainTable } from './table.js';
+import { visible } from './visible.js';
 
 const HEAD = ['test', 'outcome', 'paravisor', 'user', 'hypervisor', 'timer due', 'p50', 'p99'];
 
@@ -28,7 +29,7 @@ function row(test: TestReport, style: Style): string[] {
   const { exits, timers } = test;
   const outcome = test.ok && test.expectedFailure ? `${test.outcome} (expected)` : test.outcome;
   return [
-    test.name,
+    visible(test.name),
     test.ok ? style.green(outcome) : style.red(outcome),
     String(exits.paravisor),
     String(exits.user),
@@ -47,6 +48,5 @@ export function microseconds(ns: number | null): string {
 /** Why a test did not do as expected, and what the guest said; one that did is told by its row. */
 function detail(test: TestReport, style: Style): string[] {
   if (test.ok) return [];
-  const reason = test.reason ?? (test.expectedFailure ? 'it passed, but its failure is expected' : 'no reason given');
-  return [style.red(`${test.name}: ${test.outcome}: ${reason}`), ...test.log.map((line) => `  | ${line}`)];
+  return [style.red(visible(`${test.name}: ${test.outcome}: ${reasonOf(test)}`)), ...test.log.map((line) => `  | ${visible(line)}`)];
 }
