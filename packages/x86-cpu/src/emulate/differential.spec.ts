@@ -5,7 +5,9 @@ import { ModelCpu } from '../../test/differential/model-cpu.js';
 import { LEFT_OUT, Random, definedCode } from '../../test/differential/random-code.js';
 import { RECORDED_DATA_SIZE, readRecording, recordedMemory } from '../../test/native/recording.js';
 import { decode } from '../decode/decode.js';
-import { CodeMode, createInstruction } from '../decode/instruction.js';
+import { CodeMode, createInstruction, OperandKind } from '../decode/instruction.js';
+import type { Instruction } from '../decode/instruction.js';
+import { Op } from '../decode/op.js';
 import { Flag, STATUS_FLAGS } from './arithmetic.js';
 import { emulate } from './emulate.js';
 import { EmulateStatus } from './emulator-cpu.js';
@@ -14,6 +16,16 @@ import { undefinedFlags } from './undefined-flags.js';
 const COMPARED = STATUS_FLAGS | Flag.DF;
 const PAGE_FAULT = 14;
 const instruction = createInstruction();
+
+/**
+ * Instructions with two accesses, or an access and a target: when both are bad, the manual leaves open which fault it is. The processor takes them in the order
+ * of the manual's operation sections, the emulator checks addresses before it accesses anything.
+ */
+function accessesTwice(instruction: Instruction): boolean {
+  const { op, operands } = instruction;
+  if (op === Op.Movs || op === Op.Cmps || op === Op.Call) return true;
+  return (op === Op.Push || op === Op.Pop) && operands[0].kind === OperandKind.Mem;
+}
 
 /** What is compared after a step. */
 interface State {
@@ -95,11 +107,12 @@ describe('the processor', () => {
         const outcome = emulate(model, code, code.length);
         const vector = outcome.status === EmulateStatus.AccessFailed ? PAGE_FAULT : outcome.vector;
         const step = machine.step();
+        const either = vector >= 0 && step >= 0 && accessesTwice(instruction);
         machine.readData(memory);
         const found = difference(
           code,
           { vector: step, registers: machine.registers, flags: machine.flags & compared, rip: machine.rip, memory },
-          { vector, registers: model.gprs, flags: model.rflags & compared, rip: model.rip, memory: model.data },
+          { vector: either ? step : vector, registers: model.gprs, flags: model.rflags & compared, rip: model.rip, memory: model.data },
         );
         vectors.add(vector);
         if (found !== undefined) {
