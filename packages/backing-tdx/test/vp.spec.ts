@@ -1,4 +1,4 @@
-import { HvMsr, InterruptionInfo, RunStatus, TdcallLeaf, TdxStatus, U64, VmcsField, newTdcallArgument } from '@paravisor/hcl-protocol';
+import { HvMsr, InterruptionInfo, RunStatus, TdcallLeaf, TdxStatus, U64, UPDATE_DEADLINE, VmcsField, newTdcallArgument } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { EmulationStatus, LocalApic, LocalApicSet, MsrStatus, VmTimeAccess, silentTimerObserver } from '@paravisor/virt-core';
 import type { ExitHandlers } from '@paravisor/virt-core';
@@ -250,35 +250,49 @@ describe('how the TDX backing delivers interrupts, without virtual-interrupt del
     expect(vp.handlers.calls).toEqual(['halt 0', 'wrmsr 80b 0:0']);
   });
 
-  it('a delivery that an EPT violation cut off is injected again', () => {
-    const vp = startVp('ebfe');
-    request(vp);
-    const registers = vp.backing.registers(0);
-    registers.writeRflags(0x202);
-    registers.writeGpr(4, U64.of(0x20000000));
-    vp.round(() => vp.backing.offerInterrupt(0, scan(vp)));
-    expect(vp.handlers.calls).toEqual(['mmio 1ffffff8']);
-    registers.writeGpr(4, U64.of(At.stack));
-    vp.round();
-    expect(vp.handlers.calls.at(-1)).toBe('wrmsr 80b 0:0');
-  });
-
-  it('an injection whose run was cancelled stays for the next, and the interrupt is not acknowledged twice', () => {
+  it('a delivery that a deadline cut off is made again: the interrupt was not acknowledged (openvmm)', () => {
     const vp = startVp('ebfe');
     request(vp);
     vp.backing.registers(0).writeRflags(0x202);
-    const offer = () => {
-      const vector = scan(vp);
-      if (vector >= 0) vp.backing.offerInterrupt(0, vector);
+    vp.page.context.l2TscDeadline.deadline.setParts(1, 0);
+    vp.page.context.l2TscDeadline.updateDeadline = UPDATE_DEADLINE;
+    const offer = () => vp.backing.offerInterrupt(0, scan(vp));
+    vp.round(offer);
+    expect(scan(vp)).toBe(TIMER_VECTOR);
+    vp.round(offer);
+    expect(vp.handlers.calls).toEqual(['wrmsr 80b 0:0']);
+    expect(scan(vp)).toBe(-1);
+  });
+
+  it('an injection whose run was cancelled is chosen anew for the next, and acknowledged once', () => {
+    const vp = startVp('ebfe');
+    request(vp);
+    vp.backing.registers(0).writeRflags(0x202);
+    const offer = () => vp.backing.offerInterrupt(0, scan(vp));
+    expect(vp.round(() => {
+      offer();
       vp.page.cancel = 1;
-    };
-    expect(vp.round(offer)).toBe(RunStatus.Cancelled);
+    })).toBe(RunStatus.Cancelled);
+    expect(injected(vp)).not.toBe(0);
     vp.page.cancel = 0;
-    expect(vp.round()).toBe(RunStatus.Finished);
+    expect(vp.round(offer)).toBe(RunStatus.Finished);
     expect(vp.handlers.calls).toEqual(['wrmsr 80b 0:0']);
     const counter = new U64();
     vp.machine.hcl.memory.readU64(At.counter, counter);
     expect(counter.toNumber()).toBe(1);
+  });
+
+  it('an injection that did not get in and is no longer offered is taken out of the VMCS', () => {
+    const vp = startVp('ebfe');
+    request(vp);
+    vp.backing.registers(0).writeRflags(0x202);
+    vp.round(() => {
+      vp.backing.offerInterrupt(0, scan(vp));
+      vp.page.cancel = 1;
+    });
+    vp.backing.deliverPendingEvents(0);
+    vp.backing.beforeRun(0, false);
+    expect(injected(vp)).toBe(0);
   });
 
   it('an NMI goes first, and is kept while the guest cannot take it', () => {

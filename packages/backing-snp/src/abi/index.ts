@@ -3,3 +3,4 @@ export * from './intercept-message.js';
 export * from './registers.js';
 export * from './vectors.js';
 export * from './vmpl.js';
+export * from './vmsa-order.js';

@@ -2,8 +2,8 @@
 
 export const Efer = { Svme: 1 << 12 } as const;
 export const Cr4 = { Pce: 1 << 8, Osxsave: 1 << 18 } as const;
-/** State components of XCR0. */
-export const Xcr0 = { X87: 1, Sse: 2, Avx: 4 } as const;
+/** XCR0 with x87 state, the only state the guest's processor has for it. */
+export const XCR0_X87 = 1;
 /** Reset values of debug registers (APM table 14-1). */
 export const DR6_RESET = 0xffff0ff0 | 0;
 export const DR7_RESET = 0x400;

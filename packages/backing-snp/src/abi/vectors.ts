@@ -1,2 +1,2 @@
 /** Exception vectors (APM volume 2, table 8-1). */
-export const Vector = { Nmi: 2, Breakpoint: 3, Overflow: 4, GeneralProtection: 13 } as const;
+export const Vector = { Nmi: 2, Breakpoint: 3, Overflow: 4, GeneralProtection: 13, /** #VC. */ VmmCommunication: 29 } as const;

@@ -3,7 +3,7 @@ import { EventInject, VIntr, VmsaSelector, vmsaLayout, vmsaSelectorLayout } from
 import type { Vmsa } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
-import { Efer, accessRightsOf, dplOf, vmsaAttributesOf } from '../abi/index.js';
+import { Efer, accessRightsOf, dplOf, lowGprs, segmentSelectors, vmsaAttributesOf } from '../abi/index.js';
 
 const { fields } = vmsaLayout;
 const WORD = 4;
@@ -15,9 +15,7 @@ const SELECTOR_BASE = vmsaSelectorLayout.fields.base.offset;
 
 /** [VMSA offset, processor offset] of what is copied as it is and changes no mode. */
 const plainRegisters: readonly (readonly [number, number])[] = [
-  ...[fields.rax, fields.rcx, fields.rdx, fields.rbx, fields.rsp, fields.rbp, fields.rsi, fields.rdi].map(
-    ({ offset }, index) => [offset, stateLayout.gpr + index * GPR_BYTES] as const,
-  ),
+  ...lowGprs.map((name, index) => [fields[name].offset, stateLayout.gpr + index * GPR_BYTES] as const),
   ...Array.from({ length: 8 }, (_, index) => [fields.r8to15.offset + index * GPR_BYTES, stateLayout.gpr + (8 + index) * GPR_BYTES] as const),
   [fields.rip.offset, stateLayout.rip],
   [fields.cr2.offset, stateLayout.cr2],
@@ -45,25 +43,13 @@ const modeRegisters: readonly (readonly [number, number])[] = [
   [fields.efer.offset, stateLayout.efer],
 ];
 
-/** Order of the processor's segment records. */
-const segmentOrder = [
-  VmsaSelector.Es,
-  VmsaSelector.Cs,
-  VmsaSelector.Ss,
-  VmsaSelector.Ds,
-  VmsaSelector.Fs,
-  VmsaSelector.Gs,
-  VmsaSelector.Ldtr,
-  VmsaSelector.Tr,
-] as const;
-
 const wordPairs = (pairs: readonly (readonly [number, number])[]): Int32Array => Int32Array.from(pairs.flat(), (offset) => offset / WORD);
 
 const plainWords = wordPairs(plainRegisters);
 const modeWords = wordPairs(modeRegisters);
 /** Word of each segment record: [VMSA, processor]. */
 const segmentWords = wordPairs(
-  segmentOrder.map((selector, index) => [SELECTORS + selector * SELECTOR_BYTES, stateLayout.segments + index * stateLayout.segmentSize] as const),
+  segmentSelectors.map((selector, index) => [SELECTORS + selector * SELECTOR_BYTES, stateLayout.segments + index * stateLayout.segmentSize] as const),
 );
 const LIMIT_WORD = SELECTOR_LIMIT / WORD;
 const BASE_WORD = SELECTOR_BASE / WORD;

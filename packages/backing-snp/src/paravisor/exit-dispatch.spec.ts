@@ -2,6 +2,7 @@ import { EventInject, HvMessageType, SvmExit, SvmIoInfo, VIntr, u64ToBigInt } fr
 import { EmulationStatus, MsrStatus } from '@paravisor/virt-core';
 import { describe, expect, it } from 'vitest';
 import { ScriptedSnpVp, initialRegisters } from '../../test/scripted-vp.js';
+import { EXCEPTION_INTERCEPT, UNACCEPTED_GPA } from '../abi/index.js';
 
 const RIP = initialRegisters.rip;
 const GENERAL_PROTECTION = EventInject.Valid | EventInject.ErrorCodeValid | (3 << EventInject.TypeShift) | 13;
@@ -18,15 +19,16 @@ function start(): ScriptedSnpVp {
 }
 
 /** A nested page fault at `gpa`, with a host message of `type` about `messageGpa`, if any. */
-function nestedPageFault(scripted: ScriptedSnpVp, gpa: number, type?: number, messageGpa = gpa): void {
+function nestedPageFault(scripted: ScriptedSnpVp, gpa: number, type?: number, messageGpa: number | null = gpa, cutOff = 0): void {
   const { hcl, exitMessage } = scripted;
   scripted.round((vmsa) => {
     vmsa.guestErrorCode.setParts(SvmExit.Npf, 0);
     vmsa.exitInfo2.setParts(gpa, 0);
+    vmsa.exitIntInfo.setParts(cutOff, 0);
     if (type === undefined) return;
     hcl.interceptMessagePresent = true;
     exitMessage.message.type = type;
-    exitMessage.memory.guestPhysicalAddress.setParts(messageGpa, 0);
+    if (messageGpa !== null) exitMessage.memory.guestPhysicalAddress.setParts(messageGpa, 0);
   });
 }
 
@@ -102,22 +104,23 @@ describe('exits that finish an instruction (APM appendix C)', () => {
     expect(shadow(scripted)).toBe(0);
   });
 
-  it('XSETBV takes XCR0 with x87, and AVX only with SSE, at CPL 0 with CR4.OSXSAVE', () => {
+  it('XSETBV takes XCR0 = 1, all the processor has, at CPL 0 with CR4.OSXSAVE; the rest is #GP', () => {
     const osxsave = 1 << 18;
-    const attempt = (value: number, { xcr = 0, cpl = 0, cr4 = osxsave } = {}): bigint | 'gp' => {
+    const attempt = (value: number, { xcr = 0, high = 0, cpl = 0, cr4 = osxsave } = {}): bigint | 'gp' => {
       const scripted = start();
       const { vmsa } = scripted;
       vmsa.rax.setParts(value, 0);
-      vmsa.rdx.setParts(0, 0);
+      vmsa.rdx.setParts(high, 0);
       vmsa.rcx.setParts(xcr, 0);
       vmsa.cr4.setParts(cr4, 0);
       vmsa.cpl = cpl;
       scripted.exit(SvmExit.Xsetbv);
       return vmsa.eventInject.lo === GENERAL_PROTECTION ? 'gp' : u64ToBigInt(vmsa.xcr0);
     };
-    expect(attempt(3)).toBe(3n);
-    expect(attempt(7)).toBe(7n);
-    for (const refused of [attempt(2), attempt(5), attempt(9), attempt(3, { xcr: 1 }), attempt(3, { cpl: 3 }), attempt(3, { cr4: 0 })]) expect(refused).toBe('gp');
+    expect(attempt(1)).toBe(1n);
+    for (const refused of [attempt(0), attempt(2), attempt(3), attempt(7), attempt(1, { high: 1 }), attempt(1, { xcr: 1 }), attempt(1, { cpl: 3 }), attempt(1, { cr4: 0 })]) {
+      expect(refused).toBe('gp');
+    }
   });
 
   it('RDPMC reads the four core counters as 0; others, and user mode without CR4.PCE, are #GP', () => {
@@ -133,7 +136,7 @@ describe('exits that finish an instruction (APM appendix C)', () => {
 });
 
 describe('a nested page fault is acted on only with a matching host message (openvmm run_vp_snp)', () => {
-  it.each([HvMessageType.GpaIntercept, HvMessageType.UnmappedGpa])('message type %d about the same page: emulated', (type) => {
+  it.each([HvMessageType.GpaIntercept, HvMessageType.UnmappedGpa, UNACCEPTED_GPA])('message type %d about the same page: emulated', (type) => {
     const scripted = start();
     nestedPageFault(scripted, APIC_PAGE + 0x80, type, APIC_PAGE + 0xff0);
     expect(scripted.takeLog()).toEqual(['mmio fee00080']);
@@ -147,6 +150,21 @@ describe('a nested page fault is acted on only with a matching host message (ope
     nestedPageFault(scripted, APIC_PAGE, HvMessageType.TimerExpired);
     expect(scripted.takeLog()).toEqual([]);
     expect(rip(scripted)).toBe(RIP);
+  });
+
+  it('an intercepted #VC vouches for it too, whatever the address; another exception does not', () => {
+    const scripted = start();
+    for (const vector of [29, 14]) {
+      scripted.exitMessage.exception.vector = vector;
+      nestedPageFault(scripted, APIC_PAGE, EXCEPTION_INTERCEPT, null);
+    }
+    expect(scripted.takeLog()).toEqual(['mmio fee00000']);
+  });
+
+  it('during the delivery of an event it belongs to no instruction, and ends the VP (openvmm, "interruption pending")', () => {
+    const scripted = start();
+    nestedPageFault(scripted, APIC_PAGE + 0x50, HvMessageType.UnmappedGpa, APIC_PAGE, EventInject.Valid | 0x51);
+    expect(scripted.takeLog()).toEqual(['fatal the delivery of vector 81 accessed a device at 0xfee00050']);
   });
 
   it('an emulation that faulted leaves the shadow: the instruction has not finished', () => {

@@ -1,15 +1,14 @@
 /** What each SVM exit code asks of the paravisor, in openvmm's order of events (facts of `snp/mod.rs` `run_vp_snp`). */
-import { SvmExit, SvmIoInfo, U64 } from '@paravisor/hcl-protocol';
+import { EventInject, SvmExit, SvmIoInfo, U64 } from '@paravisor/hcl-protocol';
 import type { HclVp, Vmsa } from '@paravisor/hcl-protocol';
 import { EmulationStatus, MsrStatus } from '@paravisor/virt-core';
 import type { ExitHandlers } from '@paravisor/virt-core';
-import { Cr4, Vector, Xcr0, matchesNestedPageFault, viewExitMessage } from '../abi/index.js';
+import { Cr4, Vector, XCR0_X87, matchesNestedPageFault, viewExitMessage } from '../abi/index.js';
 import type { ExitMessage } from '../abi/index.js';
 import { clearInterruptShadow, injectException } from './pending-events.js';
 
 /** Performance counters RDPMC reads as 0: AMD64 has at least these. */
 const CORE_COUNTERS = 4;
-const XCR0_SUPPORTED = Xcr0.X87 | Xcr0.Sse | Xcr0.Avx;
 
 export interface ExitDispatchOptions {
   readonly vtl: number;
@@ -143,24 +142,28 @@ export class ExitDispatch {
     this.#advance();
   }
 
-  /** Acted on only when the host says the same: openvmm does not yet judge by the hardware's word alone. Else the guest just tries again. */
+  /**
+   * Acted on only when the host says the same: openvmm does not yet judge by the hardware's word alone. Else the guest just tries again. An access of an
+   * event's delivery belongs to no instruction: it ends the VP, as openvmm's emulator does.
+   */
   #nestedPageFault(messagePresent: boolean): void {
     const vmsa = this.#vmsa;
     const gpa = vmsa.exitInfo2;
     if (!messagePresent || !matchesNestedPageFault(this.#exitMessage, gpa)) return;
+    const event = vmsa.eventInject.lo;
+    if ((event & EventInject.Valid) !== 0) {
+      return this.#handlers.fatal(this.#vtl, `the delivery of vector ${event & EventInject.VectorMask} accessed a device at ${this.#value.set(gpa).toString()}`);
+    }
     const status = this.#handlers.emulateMmio(this.#vtl, (gpa.hi >>> 0) * 4294967296 + (gpa.lo >>> 0));
     if (status === EmulationStatus.Done) clearInterruptShadow(vmsa);
   }
 
-  /** XSETBV of XCR0 (APM volume 4): only XCR 0 at CPL 0, x87 state always, AVX state only with SSE state. */
+  /** XSETBV (APM volume 4): only XCR 0, at CPL 0, and only the value it has, x87 state alone: others are refused as by a processor without more. */
   #xsetbv(): void {
     const vmsa = this.#vmsa;
-    const value = vmsa.rax.lo;
     const allowed = vmsa.rcx.lo === 0 && vmsa.cpl === 0 && (vmsa.cr4.lo & Cr4.Osxsave) !== 0;
-    const known = vmsa.rdx.lo === 0 && (value & ~XCR0_SUPPORTED) === 0;
-    const consistent = (value & Xcr0.X87) !== 0 && ((value & Xcr0.Avx) === 0 || (value & Xcr0.Sse) !== 0);
-    if (!allowed || !known || !consistent) return this.#generalProtection();
-    vmsa.xcr0.setParts(value, 0);
+    if (!allowed || vmsa.rdx.lo !== 0 || vmsa.rax.lo !== XCR0_X87) return this.#generalProtection();
+    vmsa.xcr0.setParts(XCR0_X87, 0);
     this.#advance();
   }
 

@@ -1,33 +1,11 @@
 /** A lower VTL's registers in its VMSA (APM volume 2, table B-4). */
-import { VIntr, VmsaSelector } from '@paravisor/hcl-protocol';
+import { VIntr } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64, U64, U64Field, Vmsa } from '@paravisor/hcl-protocol';
 import type { GuestRegisters, SegmentRegister } from '@paravisor/virt-core';
-import { accessRightsOf } from '../abi/index.js';
-
-/** VMSA selector of each segment in virt-core's order: ES CS SS DS FS GS LDTR TR. */
-export const selectorOfSegment = [
-  VmsaSelector.Es,
-  VmsaSelector.Cs,
-  VmsaSelector.Ss,
-  VmsaSelector.Ds,
-  VmsaSelector.Fs,
-  VmsaSelector.Gs,
-  VmsaSelector.Ldtr,
-  VmsaSelector.Tr,
-] as const;
+import { accessRightsOf, lowGprs, segmentSelectors } from '../abi/index.js';
 
 /** The general registers in the order RAX RCX RDX RBX RSP RBP RSI RDI R8 .. R15. */
-export const gprFields = (vmsa: Vmsa): readonly U64Field[] => [
-  vmsa.rax,
-  vmsa.rcx,
-  vmsa.rdx,
-  vmsa.rbx,
-  vmsa.rsp,
-  vmsa.rbp,
-  vmsa.rsi,
-  vmsa.rdi,
-  ...vmsa.r8to15,
-];
+export const gprFields = (vmsa: Vmsa): readonly U64Field[] => [...lowGprs.map((name) => vmsa[name]), ...vmsa.r8to15];
 
 /** Registers through the VMSA: nothing is cached, every write is there for the next entry. */
 export class SnpGuestRegisters implements GuestRegisters {
@@ -77,7 +55,7 @@ export class SnpGuestRegisters implements GuestRegisters {
   }
 
   readSegment(index: number, out: SegmentRegister): void {
-    const from = this.#vmsa.selectors[selectorOfSegment[index]!]!;
+    const from = this.#vmsa.selectors[segmentSelectors[index]!]!;
     out.selector = from.selector;
     out.attributes = accessRightsOf(from.attributes);
     out.limit = from.limit;

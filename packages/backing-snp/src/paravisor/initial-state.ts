@@ -2,8 +2,8 @@
 import { SevFeature, SvmExit, U64, VIntr, VmsaSelector } from '@paravisor/hcl-protocol';
 import type { Vmsa } from '@paravisor/hcl-protocol';
 import type { InitialRegisters } from '@paravisor/virt-core';
-import { DR6_RESET, DR7_RESET, Efer, VMPL_OF_VTL, Xcr0, dplOf, vmsaAttributesOf } from '../abi/index.js';
-import { gprFields, selectorOfSegment } from './guest-registers.js';
+import { DR6_RESET, DR7_RESET, Efer, VMPL_OF_VTL, XCR0_X87, dplOf, segmentSelectors, vmsaAttributesOf } from '../abi/index.js';
+import { gprFields } from './guest-registers.js';
 
 /** Without secure AVIC: #VC exits reflected here, interrupts by virtual interrupt control. */
 const SEV_FEATURES = SevFeature.Snp | SevFeature.ReflectVc | SevFeature.AlternateInjection | SevFeature.DebugSwap;
@@ -15,7 +15,7 @@ export function initializeVmsa(page: Uint8Array, vmsa: Vmsa, vtl: number, regist
   vmsa.sevFeatures.setParts(SEV_FEATURES, 0);
   vmsa.vIntrCntrl.setParts(0, VIntr.HighGuestBusy);
   vmsa.guestErrorCode.setParts(SvmExit.Intr, 0);
-  vmsa.xcr0.setParts(Xcr0.X87, 0);
+  vmsa.xcr0.setParts(XCR0_X87, 0);
   vmsa.dr6.setParts(DR6_RESET, 0);
   vmsa.dr7.setParts(DR7_RESET, 0);
 
@@ -30,7 +30,7 @@ export function initializeVmsa(page: Uint8Array, vmsa: Vmsa, vtl: number, regist
   vmsa.efer.setParts(value.lo | Efer.Svme, value.hi);
   vmsa.pat.set(value.setBigInt(registers.pat));
 
-  const segments = registers.segments.map((segment, index) => ({ ...segment, place: selectorOfSegment[index]!, attributes: vmsaAttributesOf(segment.attributes) }));
+  const segments = registers.segments.map((segment, index) => ({ ...segment, place: segmentSelectors[index]!, attributes: vmsaAttributesOf(segment.attributes) }));
   const tables = [
     { ...registers.gdtr, place: VmsaSelector.Gdtr, selector: 0, attributes: 0 },
     { ...registers.idtr, place: VmsaSelector.Idtr, selector: 0, attributes: 0 },

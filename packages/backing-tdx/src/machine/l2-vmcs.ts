@@ -6,7 +6,7 @@ import { ProcessorControl, SecondaryControl, U64, VmcsField } from '@paravisor/h
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
-import { PrimaryControl, SecondaryControls } from '../abi/index.js';
+import { PrimaryControl, SecondaryControls, segmentVmcsFields } from '../abi/index.js';
 
 /** One field. Values are zero-extended to 64 bits. */
 interface Field {
@@ -116,17 +116,6 @@ class AccessRightsField implements Field {
   }
 }
 
-const segmentFields = [
-  [VmcsField.EsSelector, VmcsField.EsLimit, VmcsField.EsAccessRights, VmcsField.EsBase],
-  [VmcsField.CsSelector, VmcsField.CsLimit, VmcsField.CsAccessRights, VmcsField.CsBase],
-  [VmcsField.SsSelector, VmcsField.SsLimit, VmcsField.SsAccessRights, VmcsField.SsBase],
-  [VmcsField.DsSelector, VmcsField.DsLimit, VmcsField.DsAccessRights, VmcsField.DsBase],
-  [VmcsField.FsSelector, VmcsField.FsLimit, VmcsField.FsAccessRights, VmcsField.FsBase],
-  [VmcsField.GsSelector, VmcsField.GsLimit, VmcsField.GsAccessRights, VmcsField.GsBase],
-  [VmcsField.LdtrSelector, VmcsField.LdtrLimit, VmcsField.LdtrAccessRights, VmcsField.LdtrBase],
-  [VmcsField.TrSelector, VmcsField.TrLimit, VmcsField.TrAccessRights, VmcsField.TrBase],
-] as const;
-
 /** Registers whose change the processor must be told of. */
 const controlRegisters = [
   [VmcsField.Cr0, stateLayout.cr0],
@@ -179,10 +168,10 @@ export class L2Vmcs {
     this.#processor = processor;
     const view = new DataView(processor.bytes.buffer, processor.bytes.byteOffset, processor.bytes.byteLength);
     const { segments, segmentSize, gdtrLimit, idtrLimit, interruptibility } = stateLayout;
-    for (const [index, [selector, limit, rights, base]] of segmentFields.entries()) {
+    for (const [index, { selector, limit, accessRights, base }] of segmentVmcsFields.entries()) {
       const at = segments + index * segmentSize;
       this.#add(selector, new RegisterField(view, at, 2), Effect.State);
-      this.#add(rights, new AccessRightsField(view, at + 2), Effect.State);
+      this.#add(accessRights, new AccessRightsField(view, at + 2), Effect.State);
       this.#add(limit, new RegisterField(view, at + 4, 4), Effect.State);
       this.#add(base, new RegisterField(view, at + 8, 8), Effect.State);
     }

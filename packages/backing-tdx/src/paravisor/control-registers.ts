@@ -1,7 +1,7 @@
 /** Moves to CR0, CR4 and CR8 that exit, and writes to EFER (SDM volume 3, 2.5 and 5.1.2). */
 import { CrQualification, HvMsr, U64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
-import { MsrStatus } from '@paravisor/virt-core';
+import { MsrStatus, Segment } from '@paravisor/virt-core';
 import type { ExitHandlers, GuestRegisters } from '@paravisor/virt-core';
 import { Cr0, Cr4, Efer, EntryControl } from '../abi/index.js';
 import { CR0_FIXED, CR4_FIXED } from './initial-state.js';
@@ -11,8 +11,15 @@ import type { LowerVtl } from './lower-vtl.js';
 export const CrOutcome = { Done: 0, /** Inject #GP(0). */ GeneralProtection: 1, /** An access that cannot exit as the controls are set. */ Unexpected: 2 } as const;
 export type CrOutcome = (typeof CrOutcome)[keyof typeof CrOutcome];
 
-/** CR4: VME to OSXMMEXCPT, UMIP, FSGSBASE, PCIDE, OSXSAVE, SMEP, SMAP. */
-const CR4_VALID = 0x7ff | (1 << 11) | (1 << 16) | (1 << 17) | (1 << 18) | (1 << 20) | (1 << 21);
+/** What the guest's CPUID offers: VME to OSXMMEXCPT, FSGSBASE, OSXSAVE, SMEP, SMAP. */
+const CR4_VALID = 0x7ff | (1 << 16) | (1 << 18) | (1 << 20) | (1 << 21);
+/** CR0: PE to TS, NE, WP, AM, NW, CD, PG. Writes of the rest are ignored; ET reads one. */
+const CR0_WRITABLE = 0xf | Cr0.Ne | (1 << 16) | (1 << 18) | Cr0.Nw | Cr0.Cd | Cr0.Pg;
+const CR0_ET = 1 << 4;
+/** LMSW writes the low four bits. */
+const LMSW_BITS = 0xf;
+/** L of CS's access rights: 64-bit code. */
+const CS_L = 1 << 13;
 const CR4_PAE = Cr4.Pae;
 const EFER_VALID = Efer.Sce | Efer.Lme | Efer.Lma | Efer.Nxe;
 /** CR8 is the task priority's class: TPR bits 7:4. */
@@ -36,6 +43,7 @@ export class ControlRegisters {
     const gpr = (qualification >> CrQualification.RegisterShift) & 0xf;
     const type = (qualification >> CrQualification.TypeShift) & 3;
     if (type === CrQualification.TypeMovFrom && register === 8) return this.#readCr8(gpr);
+    if (type === CrQualification.TypeLmsw) return this.#lmsw(qualification >>> CrQualification.SourceShift);
     if (type !== CrQualification.TypeMov) return CrOutcome.Unexpected;
     this.#registers.readGpr(gpr, this.#value);
     switch (register) {
@@ -50,11 +58,21 @@ export class ControlRegisters {
     }
   }
 
-  #writeCr0({ lo, hi }: ReadonlyU64): CrOutcome {
+  /** PE can be set by it, and not be cleared (SDM volume 2, LMSW). */
+  #lmsw(source: number): CrOutcome {
+    this.#registers.readCr(0, this.#value);
+    const { lo } = this.#value;
+    return this.#writeCr0(this.#value.setParts((lo & ~LMSW_BITS) | (source & LMSW_BITS) | (lo & Cr0.Pe), 0));
+  }
+
+  #writeCr0({ lo: written, hi }: ReadonlyU64): CrOutcome {
     const { vmcs } = this.#vtl;
+    const lo = (written & CR0_WRITABLE) | CR0_ET;
     const pagesOn = (lo & Cr0.Pg) !== 0;
     if (hi !== 0 || (pagesOn && (lo & Cr0.Pe) === 0) || ((lo & Cr0.Nw) !== 0 && (lo & Cr0.Cd) === 0)) return CrOutcome.GeneralProtection;
     const pagesChange = pagesOn !== ((vmcs.cr0.read().lo & Cr0.Pg) !== 0);
+    // 64-bit code cannot switch paging off (SDM volume 2, MOV CR).
+    if (pagesChange && !pagesOn && (vmcs.segments[Segment.Cs]!.attributes.read().lo & CS_L) !== 0) return CrOutcome.GeneralProtection;
     if (pagesChange && (vmcs.efer.read().lo & Efer.Lme) !== 0) {
       if (pagesOn && (vmcs.cr4.read().lo & CR4_PAE) === 0) return CrOutcome.GeneralProtection;
       this.#setLongModeActive(pagesOn);

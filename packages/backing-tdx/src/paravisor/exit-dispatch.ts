@@ -7,19 +7,24 @@ import { ControlRegisters, CrOutcome } from './control-registers.js';
 import type { LowerVtl } from './lower-vtl.js';
 
 const Gpr = { Rax: 0, Rcx: 1, Rdx: 2, Rbx: 3, R10: 10 } as const;
-const Vector = { InvalidOpcode: 6, GeneralProtection: 13 } as const;
+const GENERAL_PROTECTION = 13;
 const MSR_EFER = 0xc0000080;
 /** R10 of TDG.VP.VMCALL: TDVMCALL_STATUS invalid operand (GHCI). */
 const TDVMCALL_INVALID_OPERAND_HIGH = 0x80000000 | 0;
-/** XCR0: x87 must be on, AVX needs SSE, and nothing further exists. */
+/** The only state the guest's processor has for XCR0. */
 const XCR0_X87 = 1;
-const XCR0_SSE = 2;
-const XCR0_AVX = 4;
+const CR4_OSXSAVE = 1 << 18;
+const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
+
+/** Completion codes of TDG.VP.ENTER with which a lower VTL has run. */
+const isExitStatus = (status: number): boolean =>
+  status === TdxStatus.Success || status === TdxStatus.L2ExitHostRoutedAsync || status === TdxStatus.L2ExitPendingInterrupt;
 
 /** Exits of one lower VTL of one VP. */
 export class ExitDispatch {
   readonly #page: TdxRunPage;
   readonly #vtl: LowerVtl;
+  readonly #registers: GuestRegisters;
   readonly #handlers: ExitHandlers;
   readonly #controlRegisters: ControlRegisters;
   readonly #value = new U64();
@@ -28,25 +33,30 @@ export class ExitDispatch {
   constructor(page: TdxRunPage, vtl: LowerVtl, registers: GuestRegisters, handlers: ExitHandlers) {
     this.#page = page;
     this.#vtl = vtl;
+    this.#registers = registers;
     this.#handlers = handlers;
     this.#controlRegisters = new ControlRegisters(vtl, registers, handlers);
   }
 
   /** Handles the exit now in the run page; the lower VTL was entered. */
   dispatch(): void {
-    const reason = this.#page.context.exitInfo.rax.lo;
+    const { lo: reason, hi: status } = this.#page.context.exitInfo.rax;
     if ((reason & VmxExitReason.EntryFailed) !== 0) return this.#fatal(`the VM entry failed, VMX exit reason ${reason & VmxExitReason.BasicMask}`);
+    // The host has completed the guest's TDG.VP.VMCALL and resumes through VTL2: there is nothing left to do.
+    if (status === TdxStatus.L2ExitHostRoutedTdvmcall) return;
+    if (!isExitStatus(status)) return this.#fatal(`TDG.VP.ENTER returned status ${hex(status)}, which is none of an exit`);
     switch (reason & VmxExitReason.BasicMask) {
-      // These only have to be counted, which the driver does: the next round looks at what they announce.
+      // These only have to be counted, which the driver does: the next round looks at what they announce. PAUSE is left to be executed again, and an
+      // exception is one that a debugger of VTL2 asked for, or an NMI of VTL2 itself.
+      case VmxExit.Exception:
       case VmxExit.ExternalInterrupt:
       case VmxExit.Smi:
       case VmxExit.InterruptWindow:
       case VmxExit.NmiWindow:
       case VmxExit.TprBelowThreshold:
       case VmxExit.TimerExpired:
+      case VmxExit.Pause:
         return;
-      case VmxExit.Exception:
-        return this.#exception();
       case VmxExit.TripleFault:
         return this.#fatal('triple fault');
       case VmxExit.Cpuid:
@@ -64,13 +74,10 @@ export class ExitDispatch {
         return this.#msrRead();
       case VmxExit.MsrWrite:
         return this.#msrWrite();
-      case VmxExit.Pause:
-        return this.#advance();
       case VmxExit.EptViolation:
         return this.#eptViolation();
       case VmxExit.Wbinvd:
-        this.#vtl.registers.entryFlags |= TdxVpStateFlag.Wbinvd;
-        return this.#advance();
+        return this.#wbinvd();
       case VmxExit.Xsetbv:
         return this.#xsetbv();
       case VmxExit.Tdcall:
@@ -93,18 +100,11 @@ export class ExitDispatch {
   #advance(): void {
     const { rip } = this.#vtl.registers;
     rip.add(this.#value.setParts(this.#page.context.exitInfo.r11.hi, 0));
-    this.#vtl.shadowIsOver = true;
+    this.#vtl.events.instructionFinished();
   }
 
   #generalProtection(): void {
-    this.#vtl.events.injectException(Vector.GeneralProtection, 0);
-  }
-
-  /** An exception the bitmap intercepts: the guest gets it after all. An NMI is VTL2's own, and its kernel has taken it. */
-  #exception(): void {
-    const { r9 } = this.#page.context.exitInfo;
-    const vector = r9.lo & InterruptionInfo.VectorMask;
-    if (vector !== 2) this.#vtl.events.injectException(vector, (r9.lo & InterruptionInfo.ErrorCodeValid) !== 0 ? r9.hi : -1);
+    this.#vtl.events.injectException(GENERAL_PROTECTION, 0);
   }
 
   #cpuidExit(): void {
@@ -118,9 +118,9 @@ export class ExitDispatch {
     this.#advance();
   }
 
-  /** A hypercall; from above ring 0 an invalid opcode (TLFS "Hypercall Interface"). */
+  /** A hypercall; from above ring 0 #GP (openvmm), where TLFS has #UD. */
   #vmcall(): void {
-    if (this.#cpl() !== 0) return this.#vtl.events.injectException(Vector.InvalidOpcode, -1);
+    if (this.#cpl() !== 0) return this.#generalProtection();
     this.#handlers.hypercall(this.#vtl.vtl);
     this.#advance();
   }
@@ -137,7 +137,7 @@ export class ExitDispatch {
       case CrOutcome.GeneralProtection:
         return this.#generalProtection();
       case CrOutcome.Unexpected:
-        return this.#fatal(`a control-register access exited that this backing never asks for, qualification 0x${(qualification >>> 0).toString(16)}`);
+        return this.#fatal(`a control-register access exited that this backing never asks for, qualification ${hex(qualification)}`);
     }
   }
 
@@ -179,22 +179,27 @@ export class ExitDispatch {
     this.#advance();
   }
 
-  #eptViolation(): void {
-    this.#handlers.emulateMmio(this.#vtl.vtl, this.#value.set(this.#page.context.exitInfo.r8).toNumber());
+  /** The kernel writes the caches back before the next entry: WBNOINVD, told by the qualification, without emptying them. */
+  #wbinvd(): void {
+    this.#vtl.registers.entryFlags |= this.#page.context.exitInfo.rcx.lo === 0 ? TdxVpStateFlag.Wbinvd : TdxVpStateFlag.Wbnoinvd;
+    this.#advance();
   }
 
-  /** XCR0 belongs to the processor, not to a VTL: nothing is kept here. Values a processor with x87, SSE and AVX would refuse are refused. */
+  /** The instruction at RIP is emulated. An access of an event's delivery belongs to no instruction: it ends the VP, as openvmm's emulator does. */
+  #eptViolation(): void {
+    const { r8, r10 } = this.#page.context.exitInfo;
+    if ((r10.lo & InterruptionInfo.Valid) !== 0) {
+      return this.#fatal(`the delivery of vector ${r10.lo & InterruptionInfo.VectorMask} accessed a device at ${this.#value.set(r8).toString()}`);
+    }
+    this.#handlers.emulateMmio(this.#vtl.vtl, this.#value.set(r8).toNumber());
+  }
+
+  /** XCR0 can only have the value it has, x87 state alone: others are refused as by a processor without more, and nothing is to be kept. */
   #xsetbv(): void {
     const { gpr } = this.#page.context.gprList;
-    const low = gpr[Gpr.Rax]!.lo;
-    const valid =
-      this.#cpl() === 0 &&
-      gpr[Gpr.Rcx]!.lo === 0 &&
-      gpr[Gpr.Rdx]!.lo === 0 &&
-      (low & XCR0_X87) !== 0 &&
-      (low & ~(XCR0_X87 | XCR0_SSE | XCR0_AVX)) === 0 &&
-      ((low & XCR0_AVX) === 0 || (low & XCR0_SSE) !== 0);
-    if (!valid) return this.#generalProtection();
+    this.#registers.readCr(4, this.#value);
+    const allowed = this.#cpl() === 0 && (this.#value.lo & CR4_OSXSAVE) !== 0 && gpr[Gpr.Rcx]!.lo === 0;
+    if (!allowed || gpr[Gpr.Rdx]!.lo !== 0 || gpr[Gpr.Rax]!.lo !== XCR0_X87) return this.#generalProtection();
     this.#advance();
   }
 

@@ -30,7 +30,7 @@ export class TdxGuestRegisters implements GuestRegisters {
 
   writeRip(value: ReadonlyU64): void {
     this.#vtl.registers.rip.set(value);
-    this.#vtl.shadowIsOver = true;
+    this.#vtl.events.instructionFinished();
   }
 
   readRflags(): number {

@@ -1,5 +1,6 @@
 /** The VMCS of one L2 VM as the backing uses it: fields by their names, segments in the order of `Segment`. */
 import { VmcsField, l2VmOfVtl } from '@paravisor/hcl-protocol';
+import { segmentVmcsFields } from '../abi/index.js';
 import { L2Field } from './l2-field.js';
 import type { TdvpsAccess } from './l2-field.js';
 
@@ -9,18 +10,6 @@ interface L2SegmentFields {
   readonly attributes: L2Field;
   readonly base: L2Field;
 }
-
-/** Selector, limit, access rights and base of ES CS SS DS FS GS LDTR TR. */
-const segmentEncodings = [
-  [VmcsField.EsSelector, VmcsField.EsLimit, VmcsField.EsAccessRights, VmcsField.EsBase],
-  [VmcsField.CsSelector, VmcsField.CsLimit, VmcsField.CsAccessRights, VmcsField.CsBase],
-  [VmcsField.SsSelector, VmcsField.SsLimit, VmcsField.SsAccessRights, VmcsField.SsBase],
-  [VmcsField.DsSelector, VmcsField.DsLimit, VmcsField.DsAccessRights, VmcsField.DsBase],
-  [VmcsField.FsSelector, VmcsField.FsLimit, VmcsField.FsAccessRights, VmcsField.FsBase],
-  [VmcsField.GsSelector, VmcsField.GsLimit, VmcsField.GsAccessRights, VmcsField.GsBase],
-  [VmcsField.LdtrSelector, VmcsField.LdtrLimit, VmcsField.LdtrAccessRights, VmcsField.LdtrBase],
-  [VmcsField.TrSelector, VmcsField.TrLimit, VmcsField.TrAccessRights, VmcsField.TrBase],
-] as const;
 
 export class L2Vmcs {
   readonly processorControls: L2Field;
@@ -75,11 +64,11 @@ export class L2Vmcs {
     this.gdtrLimit = guest(VmcsField.GdtrLimit);
     this.idtrBase = guest(VmcsField.IdtrBase);
     this.idtrLimit = guest(VmcsField.IdtrLimit);
-    this.segments = segmentEncodings.map(([selector, limit, attributes, base]) => ({
-      selector: guest(selector),
-      limit: guest(limit),
-      attributes: guest(attributes),
-      base: guest(base),
+    this.segments = segmentVmcsFields.map((fields) => ({
+      selector: guest(fields.selector),
+      limit: guest(fields.limit),
+      attributes: guest(fields.accessRights),
+      base: guest(fields.base),
     }));
   }
 }

@@ -10,12 +10,10 @@ export class LowerVtl {
   readonly vmcs: L2Vmcs;
   readonly registers = new PrivateRegisters();
   readonly events: PendingEvents;
-  /** RIP was moved by user mode since the last exit, so an interrupt shadow of that time is over. */
-  shadowIsOver = false;
 
   constructor(vtl: number, access: TdvpsAccess, apic: LocalApic) {
     this.vtl = vtl;
     this.vmcs = new L2Vmcs(access, vtl);
-    this.events = new PendingEvents(this, apic);
+    this.events = new PendingEvents(this.vmcs, this.registers, apic);
   }
 }

@@ -1,63 +1,71 @@
 /**
  * Events on their way into a lower VTL: at most one is injected by an entry; for others the entry asks to exit as soon as the guest could take one.
- * This is delivery without virtual-interrupt delivery. A VTL whose APIC is offloaded gets its fixed interrupts through the APIC page instead, and would
- * use this part for exceptions and NMIs only.
+ * This is delivery without virtual-interrupt delivery (openvmm `handle_interrupt`, `handle_nmi` and `handle_vmx_exit` for an APIC that is not offloaded).
  */
 import { InterruptionInfo, InterruptionType, Interruptibility, ProcessorControl } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import type { LocalApic } from '@paravisor/virt-core';
-import type { LowerVtl } from './lower-vtl.js';
+import type { L2Vmcs } from './l2-vmcs.js';
+import type { PrivateRegisters } from './private-registers.js';
 
 const RFLAGS_IF = 1 << 9;
 const NMI_VECTOR = 2;
 const SHADOW = Interruptibility.BlockedBySti | Interruptibility.BlockedByMovSs;
-/** Vectors of software exceptions: their RIP has to be moved over the instruction. */
-const isSoftware = (info: number): boolean => {
-  const type = (info & InterruptionInfo.TypeMask) >> InterruptionInfo.TypeShift;
-  return type >= InterruptionType.SoftwareInterrupt;
-};
+const typeOf = (info: number): number => (info & InterruptionInfo.TypeMask) >> InterruptionInfo.TypeShift;
+/** INT n, INT1, INT3 and INTO: their RIP has to be moved over the instruction. */
+const isSoftware = (info: number): boolean => typeOf(info) >= InterruptionType.SoftwareInterrupt;
+/** An interrupt or NMI stays with the APIC until it is delivered: each entry chooses anew, since the APIC's state may have changed. */
+const isChosenAnew = (info: number): boolean => typeOf(info) === InterruptionType.External || typeOf(info) === InterruptionType.Nmi;
 
 export class PendingEvents {
-  readonly #vtl: LowerVtl;
+  readonly #vmcs: L2Vmcs;
+  readonly #registers: PrivateRegisters;
   readonly #apic: LocalApic;
   /** The event the next entry injects, as VM-entry interruption information; 0 for none. */
   #info = 0;
   #errorCode = 0;
   #instructionLength = 0;
-  /** The VMCS has it already: the last run was cancelled, or refused. */
-  #written = false;
-  /** What the last exit cut off. */
-  #cutOffInfo = 0;
-  #cutOffErrorCode = 0;
-  #cutOffLength = 0;
+  /** What the VMCS would inject now: left there by a run that was cancelled or refused, else 0. */
+  #written = 0;
   #nmi = false;
   /** Vector the APIC offers in this round, −1 for none. */
   #offered = -1;
+  /** RIP was moved by user mode since the last exit, so an interrupt shadow of that time is over. */
+  #shadowIsOver = false;
 
-  constructor(vtl: LowerVtl, apic: LocalApic) {
-    this.#vtl = vtl;
+  constructor(vmcs: L2Vmcs, registers: PrivateRegisters, apic: LocalApic) {
+    this.#vmcs = vmcs;
+    this.#registers = registers;
     this.#apic = apic;
   }
 
-  /** A lower VTL was entered: the event is delivered, or is in `idtVectoring` (exit_info.r10). `instructionLength` belongs to the latter. */
+  /**
+   * A lower VTL was entered. The event is delivered, and only now acknowledged, unless one of its type is in `idtVectoring` (exit_info.r10): that one was
+   * cut off. `instructionLength` belongs to the latter. An exception that was cut off is injected again; an interrupt or NMI is still pending.
+   */
   entered(idtVectoring: ReadonlyU64, instructionLength: number): void {
-    this.#info = 0;
-    this.#written = false;
-    this.#cutOffInfo = (idtVectoring.lo & InterruptionInfo.Valid) !== 0 ? idtVectoring.lo : 0;
-    this.#cutOffErrorCode = idtVectoring.hi;
-    this.#cutOffLength = instructionLength;
+    const injected = this.#info;
+    const cutOff = (idtVectoring.lo & InterruptionInfo.Valid) !== 0 ? idtVectoring.lo : 0;
+    if (injected !== 0 && (cutOff === 0 || typeOf(cutOff) !== typeOf(injected))) this.#acknowledge(injected);
+    if (cutOff === 0 || isChosenAnew(cutOff)) this.#info = 0;
+    else this.#queue(cutOff, idtVectoring.hi, instructionLength);
+    this.#written = 0;
+    this.#shadowIsOver = false;
+  }
+
+  #acknowledge(info: number): void {
+    if (typeOf(info) === InterruptionType.External) this.#apic.acknowledge(info & InterruptionInfo.VectorMask);
+    else if (typeOf(info) === InterruptionType.Nmi) this.#nmi = false;
+  }
+
+  /** User mode finished an instruction of the guest. */
+  instructionFinished(): void {
+    this.#shadowIsOver = true;
   }
 
   /** A round begins: no interrupt is offered yet. */
   startRound(): void {
     this.#offered = -1;
-  }
-
-  /** What the last exit cut off is injected again, before anything else (openvmm counts it as `needs_interrupt_reinject`). */
-  reinject(): void {
-    if (this.#cutOffInfo === 0) return;
-    this.#queue(this.#cutOffInfo, this.#cutOffErrorCode, this.#cutOffLength);
-    this.#cutOffInfo = 0;
   }
 
   offerInterrupt(vector: number): void {
@@ -68,7 +76,7 @@ export class PendingEvents {
     this.#nmi = true;
   }
 
-  /** A hardware exception; `errorCode` below 0 means none. */
+  /** A hardware exception; `errorCode` below 0 means none. It replaces what is queued, an exception that was cut off included. */
   injectException(vector: number, errorCode: number): void {
     const hasErrorCode = errorCode >= 0;
     const type = InterruptionType.Exception << InterruptionInfo.TypeShift;
@@ -79,21 +87,21 @@ export class PendingEvents {
     this.#info = info;
     this.#errorCode = errorCode;
     this.#instructionLength = instructionLength;
-    this.#written = false;
   }
 
   /** Before an entry: decides what it injects and which windows it asks for, and writes both to the VMCS. */
   resolve(): void {
+    if (isChosenAnew(this.#info)) this.#info = 0;
     let windows = 0;
     if (this.#nmi) {
-      if (this.#canTakeNmi()) this.#injectNmi();
+      if (this.#canTakeNmi()) this.#queue(NMI_VECTOR | (InterruptionType.Nmi << InterruptionInfo.TypeShift) | InterruptionInfo.Valid, 0, 0);
       else windows |= ProcessorControl.NmiWindow;
     }
     if (this.#offered >= 0) {
-      if (this.#canTakeInterrupt()) this.#injectInterrupt();
+      if (this.#canTakeInterrupt()) this.#queue(this.#offered | (InterruptionType.External << InterruptionInfo.TypeShift) | InterruptionInfo.Valid, 0, 0);
       else windows |= ProcessorControl.InterruptWindow;
     }
-    const controls = this.#vtl.vmcs.processorControls;
+    const controls = this.#vmcs.processorControls;
     controls.change((controls.read().lo & ~(ProcessorControl.InterruptWindow | ProcessorControl.NmiWindow)) | windows);
     this.#write();
   }
@@ -103,35 +111,25 @@ export class PendingEvents {
   }
 
   #canTakeInterrupt(): boolean {
-    return this.#info === 0 && (this.#vtl.registers.rflags.lo & RFLAGS_IF) !== 0 && (this.#interruptibility() & SHADOW) === 0;
+    return this.#info === 0 && (this.#registers.rflags.lo & RFLAGS_IF) !== 0 && (this.#interruptibility() & SHADOW) === 0;
   }
 
   /** The guest's interruptibility, without the shadow of an instruction that user mode has finished meanwhile. */
   #interruptibility(): number {
-    const field = this.#vtl.vmcs.interruptibility;
+    const field = this.#vmcs.interruptibility;
     const value = field.read().lo;
-    if (!this.#vtl.shadowIsOver || (value & SHADOW) === 0) return value;
+    if (!this.#shadowIsOver || (value & SHADOW) === 0) return value;
     field.writeParts(value & ~SHADOW, 0);
     return value & ~SHADOW;
   }
 
-  #injectNmi(): void {
-    this.#nmi = false;
-    this.#queue(NMI_VECTOR | (InterruptionType.Nmi << InterruptionInfo.TypeShift) | InterruptionInfo.Valid, 0, 0);
-  }
-
-  #injectInterrupt(): void {
-    this.#apic.acknowledge(this.#offered);
-    this.#queue(this.#offered | (InterruptionType.External << InterruptionInfo.TypeShift) | InterruptionInfo.Valid, 0, 0);
-    this.#offered = -1;
-  }
-
+  /** Nothing to inject is written too, over an event that did not get in and is no longer wanted. */
   #write(): void {
-    if (this.#info === 0 || this.#written) return;
-    const { vmcs } = this.#vtl;
+    if (this.#info === 0 && this.#written === 0) return;
+    const vmcs = this.#vmcs;
     if ((this.#info & InterruptionInfo.ErrorCodeValid) !== 0) vmcs.entryErrorCode.writeParts(this.#errorCode, 0);
     if (isSoftware(this.#info)) vmcs.entryInstructionLength.writeParts(this.#instructionLength, 0);
     vmcs.entryInterruptInfo.writeParts(this.#info, 0);
-    this.#written = true;
+    this.#written = this.#info;
   }
 }

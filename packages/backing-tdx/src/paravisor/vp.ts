@@ -58,9 +58,9 @@ export class TdxVp implements BackingVp, TscDeadlineVp {
     initializeLowerVtl(this.#vtls[vtl]!.state, this.#access, this.#page, registers);
   }
 
-  deliverPendingEvents(vtl: number): void {
+  /** An event that the last exit cut off was queued again right after that exit: only the round's offers are forgotten here. */
+  deliverPendingEvents(_vtl: number): void {
     for (const { state } of this.#vtls) state.events.startRound();
-    this.#vtls[vtl]!.state.events.reinject();
   }
 
   /** Only noted here: what an entry injects is decided just before it, when every source has spoken. The APIC is told then. */
@@ -97,7 +97,6 @@ export class TdxVp implements BackingVp, TscDeadlineVp {
     if (exitInfo.rax.hi >>> 0 >= TdxStatus.PendingInterrupt) return;
     if (!this.#idled) {
       this.#access.generation++;
-      state.shadowIsOver = false;
       state.events.entered(exitInfo.r10, exitInfo.r11.hi);
     }
     exits.dispatch();
