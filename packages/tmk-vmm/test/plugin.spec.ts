@@ -2,6 +2,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import faultSchema from '../schema/fault-1.json' with { type: 'json' };
+import { schemaErrors } from './schema-check.js';
 import { guest, tmkVmm } from './tool.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tmk-vmm-plugin-'));
@@ -92,6 +94,7 @@ export const broken = { ...snpBackingFactory, name: 'broken', create };
     const report = JSON.parse(readFileSync(join(folder, 'tmk-vmm-fault.json'), 'utf8'));
     expect(report).toMatchObject({ schema: 'tmk-vmm/fault@1', message: 'twentieth exit', test: 'timers::stimer_periodic_idle', backing: 'broken', machine: { seed: 5 } });
     expect(report.version).toMatch(/^\d+\.\d+\.\d+/);
+    expect(schemaErrors(faultSchema, report)).toEqual([]);
     expect(report.lastEvents.at(-1)).toMatchObject({ event: 'exit', destination: 'user' });
   });
 });

@@ -7,6 +7,7 @@ import backingsSchema from '../schema/backings-1.json' with { type: 'json' };
 import compareSchema from '../schema/compare-1.json' with { type: 'json' };
 import resultsSchema from '../schema/results-1.json' with { type: 'json' };
 import testsSchema from '../schema/tests-1.json' with { type: 'json' };
+import traceSchema from '../schema/trace-1.json' with { type: 'json' };
 import type { CompareReport, ResultsReport, RunReport } from '../src/report-model.js';
 import { schemaErrors } from './schema-check.js';
 import { guest, tmkVmm } from './tool.js';
@@ -40,6 +41,7 @@ describe('tmk-vmm run', () => {
   it('lists every exit reason there is in the schema', () => {
     expect(resultsSchema.$defs.exitReason.enum).toEqual(exitReasonNames);
     expect(compareSchema.$defs).toEqual(resultsSchema.$defs);
+    expect(traceSchema.$defs.exitReason).toEqual(resultsSchema.$defs.exitReason);
   });
 
   it('prints the same bytes twice, wallMs aside', async () => {
@@ -81,6 +83,7 @@ describe('tmk-vmm run', () => {
     expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
     const report: ResultsReport = JSON.parse(readFileSync(output, 'utf8'));
     const events = readFileSync(trace, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line));
+    expect(events.flatMap((event) => schemaErrors(traceSchema, event))).toEqual([]);
     const { exits, timers } = report.runs[0]!.tests[0]!;
     const count = (event: string, destination?: string) => events.filter((each) => each.event === event && each.destination === destination).length;
     expect(events[0]).toEqual({ event: 'test', backing: 'tdx', test: 'timers::stimer_oneshot_direct' });

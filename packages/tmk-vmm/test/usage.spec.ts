@@ -42,7 +42,7 @@ describe('what the user got wrong ends with status 2 and one line on stderr', ()
     ['unknown test', ['run', basics, 'basics::bot'], 'did you mean "basics::boot"?'],
     ['glob without a match', ['compare', basics, 'timers::*'], 'no test matches'],
     ['unknown backing', ['run', basics, '--backing', 'tdxx'], 'did you mean "tdx"?'],
-    ['unknown option', ['run', basics, '--seeed', '1'], 'did you mean "seed"?'],
+    ['unknown option', ['run', basics, '--seeed', '1'], 'did you mean "--seed"?'],
     ['unknown backing option', ['run', basics, '--set', 'tdx.timerCapabilty=absent'], 'did you mean "tdx.timerCapability"?'],
     ['unknown value of a backing option', ['run', basics, '--set', 'tdx.timerCapability=maybe'], 'choose from supported'],
     ['setting of an unknown backing', ['run', basics, '--set', 'sev.x=1'], 'unknown backing "sev"'],

@@ -78,7 +78,7 @@ export const commandSpecs = [
     arguments: [guest, tests],
     description: 'Run the tests of a test microkernel',
     options: [
-      { name: 'backing', value: 'name', kind: 'backing', group: 'What runs', description: 'Backings, comma-separated; all for every one', default: 'tdx', repeatable: true },
+      { name: 'backing', value: 'name', kind: 'backing', group: 'What runs', description: 'Backings, comma-separated, or all', default: 'tdx', repeatable: true },
       { name: 'guest-timer', value: 'timer', kind: guestTimerChoices, group: 'What runs', description: 'auto, hardware or vmtime', default: 'auto' },
       set,
       plugin,
