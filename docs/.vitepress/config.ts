@@ -1,0 +1,72 @@
+/** The site: its pages, in the order one reads them. */
+import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { defineConfig } from 'vitepress';
+import type { DefaultTheme } from 'vitepress';
+import { copyOf, repositoryLinks, top } from './repository-links.js';
+
+/** From the ground up: who may import whom. */
+const rooms = ['hcl-protocol', 'x86-cpu', 'virt-machine', 'virt-core', 'backing-tdx', 'backing-snp', 'partition', 'tmk-vmm', 'tmk-guests'];
+
+/** Modules of the reference, as TypeDoc wrote them. */
+const api = join(top, 'docs/api/@paravisor');
+const modules = readdirSync(api, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.md') && !path.includes('namespaces'))
+  .map((path) => path.replaceAll('\\', '/').replace(/(?:\/index)?\.md$/, ''))
+  .toSorted();
+
+const sidebar: DefaultTheme.SidebarItem[] = [
+  {
+    text: 'What it is',
+    items: [
+      { text: 'Guides', link: '/' },
+      { text: 'What is modelled', link: '/what-is-modelled' },
+      { text: 'The life of a timer', link: '/life-of-a-timer' },
+      { text: 'Reading the exit table', link: '/timer-exits' },
+      { text: 'The cost model', link: '/cost-model' },
+      { text: 'Conformance', link: '/conformance' },
+    ],
+  },
+  {
+    text: 'The tool',
+    items: [
+      { text: 'The command line', link: '/command-line' },
+      { text: 'JSON output', link: '/json' },
+      { text: 'Swapping backings in tests', link: '/examples/swap-backings' },
+    ],
+  },
+  { text: 'Packages', items: rooms.filter((room) => existsSync(join(top, 'packages', room, 'README.md'))).map((room) => ({ text: room, link: `/packages/${room}` })) },
+  { text: 'API reference', collapsed: true, items: modules.map((name) => ({ text: name, link: `/api/@paravisor/${name}` })) },
+  {
+    text: 'Working on it',
+    items: [
+      { text: 'Contributing', link: '/contributing', origin: 'CONTRIBUTING.md' },
+      { text: 'Releases and backports', link: '/releasing', origin: 'docs/releasing.md' },
+    ].filter(({ origin }) => existsSync(join(top, origin))),
+  },
+];
+
+const copied = new Set<string>();
+
+export default defineConfig({
+  title: 'Paravisor',
+  description: "An executable model of a confidential VM's paravisor and its guest timers",
+  lang: 'en',
+  srcExclude: ['examples/*/node_modules/**'],
+  rewrites: { 'README.md': 'index.md', 'examples/:name/README.md': 'examples/:name.md' },
+  cleanUrls: false,
+  markdown: { config: repositoryLinks(copied), lineNumbers: false },
+  themeConfig: {
+    sidebar,
+    outline: [2, 3],
+    search: { provider: 'local' },
+    docFooter: { prev: false, next: false },
+  },
+  buildEnd({ outDir }) {
+    for (const path of copied) {
+      const copy = join(outDir, copyOf(path));
+      mkdirSync(dirname(copy), { recursive: true });
+      copyFileSync(join(top, path), copy);
+    }
+  },
+});

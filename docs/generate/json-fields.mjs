@@ -1,0 +1,54 @@
+/** The fields of every JSON object that the tool prints, from the published schemas. */
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import { blocks, cell, code, table } from './markdown.mjs';
+
+const files = ['results-1.json', 'compare-1.json', 'tests-1.json', 'backings-1.json'];
+
+const schemas = files.map((file) => {
+  const schema = JSON.parse(readFileSync(new URL(`../../packages/tmk-vmm/schema/${file}`, import.meta.url), 'utf8'));
+  return { file, title: schema.title, fields: resolve(schema, schema.properties), exitReasons: schema.$defs?.exitReason.enum };
+});
+const [results] = schemas;
+
+/** A part of a schema with everything it refers to, always one of the schema's own `$defs`, put in its place. */
+function resolve(schema, part) {
+  if (Array.isArray(part)) return part.map((inner) => resolve(schema, inner));
+  if (typeof part !== 'object' || part === null) return part;
+  const { $ref, ...own } = part;
+  const referred = $ref === undefined ? {} : schema.$defs[$ref.replace('#/$defs/', '')];
+  return Object.fromEntries(Object.entries({ ...referred, ...own }).map(([key, inner]) => [key, resolve(schema, inner)]));
+}
+
+/** A section for each schema. Fields that a schema shares with the first are told there only. */
+export const jsonFields = () => blocks(...schemas.map(schemaSection));
+
+/** Names under which exits are counted. */
+export const exitReasons = () => results.exitReasons.map(code).join(', ');
+
+function schemaSection({ file, title, fields }) {
+  const [name, what] = title.split(': ');
+  const shared = Object.keys(fields).filter((key) => fields !== results.fields && isDeepStrictEqual(fields[key], results.fields[key]));
+  const rows = Object.entries(fields).filter(([key]) => !shared.includes(key)).flatMap(([key, field]) => fieldRows(key, field));
+  return blocks(
+    `## ${code(name)}`,
+    `${what[0].toUpperCase()}${what.slice(1)}. Its schema is [${file}](../packages/tmk-vmm/schema/${file}).`,
+    table(['field', 'type', 'what it is'], rows),
+    shared.length === 0 ? '' : `${shared.map(code).join(', ')}: as in ${code(results.fields.schema.const)}.`,
+  );
+}
+
+function fieldRows(path, field) {
+  const row = [code(path), typeOf(field), cell(field.description ?? '')];
+  return field.type === 'array' ? [row, ...innerRows(`${path}[]`, field.items)] : [row, ...innerRows(path, field)];
+}
+
+const innerRows = (path, { properties = {} }) => Object.entries(properties).flatMap(([key, field]) => fieldRows(`${path}.${key}`, field));
+
+function typeOf(field) {
+  if (field.const !== undefined) return code(JSON.stringify(field.const));
+  if (field.enum) return field.enum.map((value) => code(JSON.stringify(value))).join(', ');
+  if (field.type === 'array') return `array of ${typeOf(field.items)}`;
+  if (typeof field.additionalProperties === 'object') return `object of ${typeOf(field.additionalProperties)} by ${field.propertyNames ? 'exit reason' : 'name'}`;
+  return [field.type].flat().join(' or ');
+}

@@ -1,0 +1,41 @@
+/**
+ * Parts of pages that are made from code, between `<!-- generated: NAME -->` and `<!-- /generated -->`. They are committed, so that a page reads well
+ * in the repository too. `node docs/generate/sections.mjs` brings them up to date; with `--check` it only says which are not, and fails.
+ */
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { backingOptions, commands, help } from './command-line.mjs';
+import { costTable } from './cost-figures.mjs';
+import { exitReasons, jsonFields } from './json-fields.mjs';
+import { timerLife } from './timer-life.mjs';
+
+const makers = {
+  'the commands': commands,
+  'the help': help,
+  'options of backings': backingOptions,
+  'cost figures': costTable,
+  'fields of JSON': jsonFields,
+  'exit reasons': exitReasons,
+  'a busy guest under TDX, hardware timer': () => timerLife('busy', 'tdx', 'hardware'),
+  'a busy guest under TDX, VmTime': () => timerLife('busy', 'tdx', 'vmtime'),
+  'a halted guest under TDX, hardware timer': () => timerLife('idle', 'tdx', 'hardware'),
+  'a busy guest under SNP': () => timerLife('busy', 'snp', 'vmtime'),
+};
+
+const docs = new URL('../', import.meta.url);
+const section = /(<!-- generated: (.+?) -->\n).*?(<!-- \/generated -->)/gs;
+
+const stale = [];
+for (const page of readdirSync(docs).filter((name) => name.endsWith('.md'))) {
+  const text = readFileSync(new URL(page, docs), 'utf8');
+  const made = text.replaceAll(section, (_, start, name, end) => {
+    if (!Object.hasOwn(makers, name)) throw new Error(`docs/${page}: nothing makes "${name}": choose from ${Object.keys(makers).join('; ')}`);
+    return `${start}\n${makers[name]()}\n\n${end}`;
+  });
+  if (made === text) continue;
+  stale.push(`docs/${page}`);
+  if (!process.argv.includes('--check')) writeFileSync(new URL(page, docs), made);
+}
+if (process.argv.includes('--check') && stale.length > 0) {
+  console.error(`not up to date: ${stale.join(', ')}: run npm run docs:update, and look at what has changed`);
+  process.exitCode = 1;
+}
