@@ -17,8 +17,8 @@ describe('the cost model', () => {
     expect(withCosts(defaultCosts, {})).toBe(defaultCosts);
   });
 
-  it('never lets a user exit or a lower-VTL exit take no time (architecture.md: no loop stands still)', () => {
-    for (const name of ['kernelToUser', 'vmExit']) expect(() => withCosts(defaultCosts, { [name]: 0 })).toThrow(CostError);
+  it('never lets a user exit, a lower-VTL exit or an interrupt of VTL2 take no time: no loop stands still', () => {
+    for (const name of ['kernelToUser', 'vmExit', 'kernelInterrupt']) expect(() => withCosts(defaultCosts, { [name]: 0 })).toThrow(CostError);
   });
 
   it.each([

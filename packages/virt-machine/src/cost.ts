@@ -59,7 +59,7 @@ export const costFigures = {
   rmpadjust: { ticks: 500, minimum: 0, what: 'one RMPADJUST', assumption: true, source: 'an RMP update, a few cache misses' },
   kernelInterrupt: {
     ticks: 800,
-    minimum: 0,
+    minimum: 1,
     what: "the VTL2 kernel's interrupt entry, handler and return, once for all interrupts pending together",
     assumption: true,
     source: 'an interrupt gate and a clock event handler take some hundred cycles',

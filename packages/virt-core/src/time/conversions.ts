@@ -102,9 +102,14 @@ export function osNsTo100ns(ns: ReadonlyU64, out: U64): void {
   divideBySmall(out, NS_PER_100NS);
 }
 
-/** 100 ns → OS nanoseconds, low 64 bits. `out` may be `t`. */
-export function vmTimeToOsNs(t: ReadonlyU64, out: U64): void {
+/** The most 100 ns of which the nanoseconds fit 64 bits. */
+const longestInNs = U64.of((2n ** 64n - 1n) / BigInt(NS_PER_100NS));
+
+/** 100 ns → OS nanoseconds; false, with the low 64 bits in `out`, when they do not fit. `out` may be `t`. */
+export function vmTimeToOsNs(t: ReadonlyU64, out: U64): boolean {
+  const fits = !longestInNs.isBelow(t);
   out.set(t).mul(hundred);
+  return fits;
 }
 
 /** A duration of whole seconds and nanoseconds in 100 ns: truncated, low 64 bits. Not for hot paths' 64-bit seconds: `seconds` is a cell. */

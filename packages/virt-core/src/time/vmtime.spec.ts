@@ -51,6 +51,21 @@ describe('VmTime (openvmm vmcore::vmtime)', () => {
     );
   });
 
+  it('the host timer for a time beyond the OS clock is never, not a wrapped time that lies in the past', () => {
+    const { access } = accessAt(5_000n);
+    const never = 2n ** 64n - 1n;
+    const hostTimeOf = (time: bigint): bigint => {
+      const out = new U64();
+      access.hostTimeNs(U64.of(time), out);
+      return out.toBigInt();
+    };
+    // 2^62 units of 100 ns are 25 × 2^64 ns.
+    expect(hostTimeOf(2n ** 62n)).toBe(never);
+    expect(hostTimeOf(never / 100n + 1n)).toBe(never);
+    const longest = (never - hostTimeOf(0n)) / 100n;
+    expect(hostTimeOf(longest)).toBeLessThan(never);
+  });
+
   it('an equal or later time does not replace a timeout that is set if before', () => {
     const { access } = accessAt(0n);
     for (const [time, kept] of [[50n, 50n], [50n, 50n], [51n, 50n], [49n, 49n], [2n ** 64n - 1n, 2n ** 64n - 1n]] as const) {

@@ -118,13 +118,19 @@ export class VmTimeAccess {
     return false;
   }
 
-  /** The OS time, ns, at which VmTime reads `time`; the start's OS time for a time before it. For the host timer. */
+  /**
+   * The OS time, ns, at which VmTime reads `time`; the start's OS time for a time before it, all ones for one beyond the OS clock's range. For the host
+   * timer.
+   */
   hostTimeNs(time: ReadonlyU64, out: U64): void {
     if (!vmTimeCheckedSub(time, this.#vmTimeAtStart, out)) {
       out.set(this.#osNsAtStart);
       return;
     }
-    vmTimeToOsNs(out, out);
-    out.add(this.#osNsAtStart);
+    if (vmTimeToOsNs(out, out)) {
+      out.add(this.#osNsAtStart);
+      if (!out.isBelow(this.#osNsAtStart)) return;
+    }
+    out.setParts(-1, -1);
   }
 }

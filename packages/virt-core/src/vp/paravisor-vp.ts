@@ -18,6 +18,8 @@ import { MessageQueues } from './message-queues.js';
 const VTL0 = 0;
 const VTL1 = 1;
 const RFLAGS_IF = 1 << 9;
+/** Rounds between two calls of the ioctl: enough for a time at which a timer is due to become one that lies behind it, 100 ns later. */
+const MAX_ROUNDS = 16;
 
 /** What a VP gets from its partition. */
 export interface ParavisorVpOptions {
@@ -53,6 +55,7 @@ export class ParavisorVp {
   readonly #apicSets: readonly LocalApicSet[];
   readonly #refTime = new U64();
   readonly #hostTime = new U64();
+  readonly #osTime = new U64();
   #activeVtl = VTL0;
   #insideRun = false;
   #fault: VpFault | null = null;
@@ -135,11 +138,13 @@ export class ParavisorVp {
   /** Everything of a round before the run ioctl. False when the VP ended: do not run it. */
   prepare(): boolean {
     if (this.#fault !== null) return false;
-    this.#round();
-    // A VP that woke itself in its scan is not ready to block: its thread goes round again before the ioctl (openvmm's `pre_block`).
-    if (this.#isWoken()) this.#round();
-    // Timers that come due faster than a round must not hold the thread here for ever: it goes round by way of the ioctl.
-    if (this.#isWoken()) this.#runPage.cancel = 1;
+    let rounds = 1;
+    for (this.#round(); this.#hasMoreToDo(); this.#round()) {
+      if (rounds++ < MAX_ROUNDS) continue;
+      // Timers that come due faster than a round must not hold the thread here for ever: it goes round by way of the ioctl.
+      this.#runPage.cancel = 1;
+      break;
+    }
     if (this.#fault !== null) return false;
     this.#armHostTimer();
     this.backing.beforeRun(this.#activeVtl, this.#vtls[this.#activeVtl]!.activity !== Activity.Running);
@@ -159,8 +164,20 @@ export class ParavisorVp {
     this.#processInterrupts();
   }
 
-  #isWoken(): boolean {
-    return this.#vtls[VTL0]!.woken || this.#vtls[VTL1]!.woken;
+  /**
+   * Whether the thread goes round again before it may block in the ioctl: the VP woke itself in its scan (openvmm's `pre_block`), or the timeout is not
+   * in the future, which costs the host nothing: only a time ahead is armed (`poll_timer` in openvmm's `run_vp`).
+   */
+  #hasMoreToDo(): boolean {
+    return this.#vtls[VTL0]!.woken || this.#vtls[VTL1]!.woken || this.#timeoutHasCome();
+  }
+
+  /** Leaves the timeout's OS time in `#hostTime`. */
+  #timeoutHasCome(): boolean {
+    if (!this.#vmTime.hasTimeout) return false;
+    this.#vmTime.hostTimeNs(this.#vmTime.timeout, this.#hostTime);
+    this.#hcl.osTimeNs(this.#osTime);
+    return !this.#osTime.isBelow(this.#hostTime);
   }
 
   #takeWakeReasons(): void {
@@ -227,12 +244,10 @@ export class ParavisorVp {
   }
 
   #armHostTimer(): void {
-    if (this.#vmTime.hasTimeout) {
-      this.#vmTime.hostTimeNs(this.#vmTime.timeout, this.#hostTime);
-      this.#hcl.armTimer(this.#hostTime);
-    } else {
-      this.#hcl.cancelTimer();
-    }
+    // The thread is not going to block: what is armed stays.
+    if (this.#runPage.cancel !== 0) return;
+    if (this.#vmTime.hasTimeout) this.#hcl.armTimer(this.#hostTime);
+    else this.#hcl.cancelTimer();
   }
 
   #recordFault(vtl: number, reason: string): void {
