@@ -9,16 +9,20 @@ import { shift } from './shift.js';
 import { string } from './string.js';
 import { isHot } from './hot.js';
 
-const members = [alu, bit, control, flagops, move, multiply, shift, string].flatMap((family) => family.members);
+const hot: MicroOp[] = [];
+const rare: MicroOp[] = [];
+for (const family of [alu, bit, control, flagops, move, multiply, shift, string]) {
+  for (const operation of family.members) (isHot(operation) ? hot : rare).push(operation);
+}
 
 /** All micro-operations in the order of their numbers: the hot ones first. */
-export const microOps: readonly MicroOp[] = [...members.filter(isHot), ...members.filter((operation) => !isHot(operation))];
+export const microOps: readonly MicroOp[] = [...hot, ...rare];
 microOps.forEach((operation, code) => {
   operation.code = code;
 });
 
 /** How many are hot: cases of the interpreter's one switch. The others are small functions. */
-export const HOT_COUNT = members.filter(isHot).length;
+export const HOT_COUNT = hot.length;
 
 const byName = new Map(microOps.map((operation) => [operation.name, operation]));
 

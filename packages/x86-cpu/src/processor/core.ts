@@ -86,6 +86,7 @@ export class Core {
   raise(vector: number, errorCode: number): never {
     this.fault.vector = vector;
     this.fault.errorCode = errorCode;
+    this.fault.nonCanonical = false;
     throw GUEST_FAULT;
   }
 

@@ -46,7 +46,7 @@ export function deliverEvent(core: Core, event: PendingEvent): void {
   const target: Linear = joinHalves((lo & 0xffff) | (hi & 0xffff0000), offsetHigh);
   const stackIndex = hi & 7;
 
-  const code = { ...readCode(core, selector, external) };
+  const code = readCode(core, selector, external);
   const codeError = (selector & ~3) | external;
   const oldPrivilege = registers.cpl;
   if (privilegeOf(code.attributes) > oldPrivilege) core.raise(Vector.gp, codeError);

@@ -13,6 +13,8 @@ export interface Fault {
   vector: number;
   /** -1 where the exception has none. */
   errorCode: number;
+  /** The address was not canonical: #SS rather than #GP if the access went through the stack segment. */
+  nonCanonical: boolean;
   /** #PF and nested: the linear address. */
   linear: Linear;
   /** Nested: guest physical address and `Access` bits. */

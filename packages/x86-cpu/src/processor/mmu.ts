@@ -48,7 +48,7 @@ export class Mmu implements PhysicalAccess {
   #bankNumber: number = TlbBank.supervisor;
   /** Start of the TLB bank of the current mode. */
   bank: number;
-  readonly fault: Fault = { vector: 0, errorCode: -1, linear: 0, gpa: 0, access: 0 };
+  readonly fault: Fault = { vector: 0, errorCode: -1, nonCanonical: false, linear: 0, gpa: 0, access: 0 };
   /** Stores go through even where code has been decoded; its pages are noted. */
   #forced = false;
   readonly #forcedPages: number[] = [];
@@ -157,6 +157,7 @@ export class Mmu implements PhysicalAccess {
   #fail(vector: number, errorCode: number, linear: Linear): -1 {
     this.fault.vector = vector;
     this.fault.errorCode = errorCode;
+    this.fault.nonCanonical = vector === Vector.gp;
     this.fault.linear = linear;
     return -1;
   }
@@ -300,6 +301,7 @@ export class Mmu implements PhysicalAccess {
     if (!this.#space.overlapsCode(gpa, size)) return true;
     if (!this.#forced) {
       this.fault.vector = RETRY;
+      this.fault.nonCanonical = false;
       return false;
     }
     this.#forcedPages.push(Math.floor(gpa / PAGE_BYTES));
@@ -325,9 +327,17 @@ export class Mmu implements PhysicalAccess {
     return gpa;
   }
 
+  /** An access must not run out of the canonical half it starts in. */
+  #requireCanonicalEnd(linear: Linear, size: number): void {
+    if (isCanonical(linear + size - 1)) return;
+    this.#fail(Vector.gp, 0, linear);
+    throw GUEST_FAULT;
+  }
+
   /** Reads `size` bytes, at most 16, into `out` for a system instruction; throws GUEST_FAULT. */
   read(linear: Linear, size: number, access: number, out: Uint8Array): void {
     const { u8, ramStart } = this.#space;
+    this.#requireCanonicalEnd(linear, size);
     let gpa = this.#locate(linear, access);
     for (let i = 0; i < size; i++) {
       if (i > 0 && (lowHalf(linear + i) & (PAGE_BYTES - 1)) === 0) gpa = this.#locate(linear + i, access) - i;
@@ -338,14 +348,15 @@ export class Mmu implements PhysicalAccess {
   /** Writes `size` bytes, at most 16, for a system instruction; throws GUEST_FAULT before anything was written. */
   write(linear: Linear, size: number, access: number, data: Uint8Array): void {
     const { u8, ramStart } = this.#space;
+    this.#requireCanonicalEnd(linear, size);
     const part = this.#crosses(linear, size) ? this.#firstPart(linear) : size;
     const gpa = this.#locate(linear, access | PageAccess.Write);
     const next = part < size ? this.#locate(linear + part, access | PageAccess.Write) : 0;
     this.#space.beforeWrite(gpa, part);
-    u8.set(data.subarray(0, part), ramStart + gpa);
+    for (let i = 0; i < part; i++) u8[ramStart + gpa + i] = data[i]!;
     if (part === size) return;
     this.#space.beforeWrite(next, size - part);
-    u8.set(data.subarray(part, size), ramStart + next);
+    for (let i = part; i < size; i++) u8[ramStart + next + i - part] = data[i]!;
   }
 
   /** `PageAccess` bits of an explicit data access at the current privilege. */

@@ -297,7 +297,7 @@ export class GuestProcessor implements Processor, CodeObserver {
           this.#registers.rip = block.rip + block.starts[index]!;
           if (reason === Leave.Divide) return this.#except(Vector.de, -1);
           if (reason === Leave.Canonical) return this.#except(Vector.gp, 0);
-          if (this.#mmu.fault.vector === Vector.gp) {
+          if (this.#mmu.fault.nonCanonical) {
             const accessLo = this.#registers.lo(StateOffset.accessAddress);
             if (usesStack(cache.instruction(block, index), accessLo, this.#registers.gprLo(RSP))) this.#mmu.fault.vector = Vector.ss;
           }
@@ -377,6 +377,8 @@ export class GuestProcessor implements Processor, CodeObserver {
       outcome = handler(this.#core, instruction);
     } catch (problem) {
       if (!(problem instanceof GuestFault)) throw problem;
+      const { fault } = this.#mmu;
+      if (fault.nonCanonical && usesStack(instruction, lowHalf(fault.linear), this.#registers.gprLo(RSP))) fault.vector = Vector.ss;
       return this.#fault();
     }
     switch (outcome) {
@@ -398,7 +400,7 @@ export class GuestProcessor implements Processor, CodeObserver {
   /** INT n and its relatives retire when they have been delivered. */
   #softwareEvent(): number {
     const { type, vector, length } = this.#core.event;
-    if (type !== EventType.SoftwareInterrupt && this.intercepts.exceptions & (1 << vector)) return this.#interceptException(vector, -1, 0);
+    if (type !== EventType.SoftwareInterrupt && this.intercepts.exceptions & (1 << vector)) return this.#interceptException(vector, -1, 0, length);
     const stop = this.#deliver(type, vector, -1, length);
     if (stop === GO_ON && this.#deliveredItself) this.#retire();
     return stop;
@@ -428,14 +430,15 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   /** An exception of the instruction at RIP. */
   #except(vector: number, errorCode: number): number {
-    if (this.intercepts.exceptions & (1 << vector)) return this.#interceptException(vector, errorCode, 0);
+    if (this.intercepts.exceptions & (1 << vector)) return this.#interceptException(vector, errorCode, 0, 0);
     if (vector === Vector.pf) this.#registers.setNumber(StateOffset.cr2, this.#mmu.fault.linear);
     return this.#deliver(EventType.Exception, vector, errorCode, 0);
   }
 
-  #interceptException(vector: number, errorCode: number, vectoring: number): number {
+  #interceptException(vector: number, errorCode: number, vectoring: number, length: number): number {
     const { exit } = this;
     exit.kind = ExitKind.Exception;
+    exit.instructionLength = length;
     exit.vector = vector;
     exit.hasErrorCode = errorCode >= 0 ? 1 : 0;
     exit.errorCode = Math.max(errorCode, 0);
@@ -485,7 +488,7 @@ export class GuestProcessor implements Processor, CodeObserver {
       const next = double ? Vector.df : fault.vector;
       const nextError = double ? 0 : fault.errorCode;
       this.exit.idtVectoringErrorCode = vectoringErrorCode;
-      if (this.intercepts.exceptions & (1 << next)) return this.#interceptException(next, nextError, vectoring);
+      if (this.intercepts.exceptions & (1 << next)) return this.#interceptException(next, nextError, vectoring, 0);
       if (fault.vector === Vector.pf) this.#registers.setNumber(StateOffset.cr2, fault.linear);
       event.type = EventType.Exception;
       event.vector = next;
@@ -498,7 +501,9 @@ export class GuestProcessor implements Processor, CodeObserver {
 
 const RSP = 4;
 const RBP = 5;
-const STACK_INSTRUCTIONS: ReadonlySet<number> = new Set([Op.Push, Op.Pop, Op.Pushf, Op.Call, Op.Ret, Op.Enter, Op.Leave]);
+const STACK_INSTRUCTIONS: ReadonlySet<number> = new Set([
+  Op.Push, Op.Pop, Op.Pushf, Op.Popf, Op.Call, Op.Ret, Op.Enter, Op.Leave, Op.Iret, Op.RetFar,
+]);
 
 /** Whether a non-canonical access of the instruction, whose address has the low half given, is #SS: it goes through the stack segment. */
 function usesStack(instruction: Instruction, accessLo: number, stackLo: number): boolean {

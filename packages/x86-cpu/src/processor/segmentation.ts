@@ -12,7 +12,9 @@ export interface Descriptor {
   baseHi: number;
 }
 
+/** Records used again and again: one for data and system descriptors, one for code, which outlives the reading of a stack's. */
 const descriptor: Descriptor = { attributes: 0, limit: 0, baseLo: 0, baseHi: 0 };
+const codeDescriptor: Descriptor = { attributes: 0, limit: 0, baseLo: 0, baseHi: 0 };
 
 /** Type field of a descriptor that names code; of one that names writable data; conforming code; accessed. */
 const TYPE_CODE = 8;
@@ -28,7 +30,7 @@ export function privilegeOf(attributes: number): number {
  * Reads the descriptor a selector names; the record returned is used again by the next call. `fault` is the vector for a
  * selector outside its table, `external` is added to error codes.
  */
-export function readDescriptor(core: Core, selector: number, fault: number, external: number): Descriptor {
+export function readDescriptor(core: Core, selector: number, fault: number, external: number, out: Descriptor = descriptor): Descriptor {
   const { registers } = core;
   const local = (selector & 4) !== 0;
   const offset = selector & ~7;
@@ -40,11 +42,11 @@ export function readDescriptor(core: Core, selector: number, fault: number, exte
   core.read64(base + offset, IMPLICIT);
   const { lo, hi } = core;
   const rawLimit = (lo & 0xffff) | (hi & 0xf0000);
-  descriptor.attributes = ((hi >> 8) & 0xff) | ((hi >> 8) & 0xf000);
-  descriptor.limit = descriptor.attributes & Attribute.g ? (rawLimit << 12) | 0xfff : rawLimit;
-  descriptor.baseLo = ((lo >>> 16) & 0xffff) | ((hi & 0xff) << 16) | (hi & 0xff000000);
-  descriptor.baseHi = 0;
-  return descriptor;
+  out.attributes = ((hi >> 8) & 0xff) | ((hi >> 8) & 0xf000);
+  out.limit = out.attributes & Attribute.g ? (rawLimit << 12) | 0xfff : rawLimit;
+  out.baseLo = ((lo >>> 16) & 0xffff) | ((hi & 0xff) << 16) | (hi & 0xff000000);
+  out.baseHi = 0;
+  return out;
 }
 
 /** Sets the accessed bit of a code or data descriptor in its table, where it is clear. */
@@ -103,10 +105,10 @@ export function loadData(core: Core, segment: number, selector: number): void {
   core.registers.setSegment(segment, selector, attributes | TYPE_ACCESSED, limit, baseLo, baseHi);
 }
 
-/** Reads a 64-bit code descriptor and checks it as the target of a transfer; `cpl` is the privilege the transfer asks for. */
+/** Reads a descriptor that must be code, as the target of a transfer. The record returned is used again by the next call. */
 export function readCode(core: Core, selector: number, external: number): Descriptor {
   if ((selector & ~3) === 0) core.raise(Vector.gp, external);
-  const code = readDescriptor(core, selector, Vector.gp, external);
+  const code = readDescriptor(core, selector, Vector.gp, external, codeDescriptor);
   const type = code.attributes & Attribute.type;
   if (!(code.attributes & Attribute.s) || !(type & TYPE_CODE)) core.raise(Vector.gp, (selector & ~3) | external);
   return code;

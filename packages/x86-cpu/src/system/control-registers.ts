@@ -26,6 +26,11 @@ const CR4_WRITABLE =
   Cr4.vme | Cr4.pvi | Cr4.tsd | Cr4.de | Cr4.pse | Cr4.pae | Cr4.mce | Cr4.pge | Cr4.pce | Cr4.osfxsr | Cr4.osxmmexcpt | Cr4.fsgsbase |
   Cr4.osxsave | Cr4.smep | Cr4.smap;
 
+/** Where the control registers are kept, by number. */
+const OFFSETS: readonly (number | undefined)[] = [
+  StateOffset.cr0, undefined, StateOffset.cr2, StateOffset.cr3, StateOffset.cr4, undefined, undefined, undefined, StateOffset.cr8,
+];
+
 function interceptRegister(core: Core, kind: number, number: number, access: number, register: number): Outcome {
   core.exit.vector = number;
   core.exit.crAccess = access;
@@ -70,25 +75,24 @@ controlRegisters.set(Op.MovCr, (core, instruction) => {
     const number = first.reg;
     const lo = registers.gprLo(second.reg);
     const hi = registers.gprHi(second.reg);
-    const exit = (): Outcome => interceptRegister(core, ExitKind.CrAccess, number, CrAccess.write, second.reg);
     switch (number) {
       case 0:
-        if ((lo ^ intercepts.cr0Shadow) & intercepts.cr0Mask) return exit();
+        if ((lo ^ intercepts.cr0Shadow) & intercepts.cr0Mask) return interceptRegister(core, ExitKind.CrAccess, number, CrAccess.write, second.reg);
         writeCr0(core, masked(lo, intercepts.cr0Mask, registers.lo(StateOffset.cr0)), hi);
         return Outcome.Done;
       case 2:
         registers.set(StateOffset.cr2, lo, hi);
         return Outcome.Done;
       case 3:
-        if (intercepts.cr3Load) return exit();
+        if (intercepts.cr3Load) return interceptRegister(core, ExitKind.CrAccess, number, CrAccess.write, second.reg);
         writeCr3(core, lo, hi);
         return Outcome.Done;
       case 4:
-        if ((lo ^ intercepts.cr4Shadow) & intercepts.cr4Mask) return exit();
+        if ((lo ^ intercepts.cr4Shadow) & intercepts.cr4Mask) return interceptRegister(core, ExitKind.CrAccess, number, CrAccess.write, second.reg);
         writeCr4(core, masked(lo, intercepts.cr4Mask, registers.lo(StateOffset.cr4)), hi);
         return Outcome.Done;
       case 8:
-        if (intercepts.cr8Load) return exit();
+        if (intercepts.cr8Load) return interceptRegister(core, ExitKind.CrAccess, number, CrAccess.write, second.reg);
         if (hi !== 0 || lo & ~15) core.raise(Vector.gp, 0);
         registers.set(StateOffset.cr8, lo, 0);
         core.attention = true;
@@ -101,7 +105,7 @@ controlRegisters.set(Op.MovCr, (core, instruction) => {
   if ((number === 3 && intercepts.cr3Store) || (number === 8 && intercepts.cr8Store)) {
     return interceptRegister(core, ExitKind.CrAccess, number, CrAccess.read, first.reg);
   }
-  const offset = { 0: StateOffset.cr0, 2: StateOffset.cr2, 3: StateOffset.cr3, 4: StateOffset.cr4, 8: StateOffset.cr8 }[number];
+  const offset = OFFSETS[number];
   if (offset === undefined) return core.raise(Vector.ud, -1);
   let lo = registers.lo(offset);
   if (number === 0) lo = masked(lo, intercepts.cr0Mask, intercepts.cr0Shadow);

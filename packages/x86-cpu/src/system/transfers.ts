@@ -7,7 +7,7 @@ import { Flag } from '../microop/flags.js';
 import { SYSTEM_FLAGS } from '../processor/core.js';
 import type { Core } from '../processor/core.js';
 import { Vector } from '../processor/fault.js';
-import { Attribute, Efer, isCanonical, joinHalves } from '../processor/registers.js';
+import { Attribute, Efer, highHalf, isCanonical, joinHalves, lowHalf } from '../processor/registers.js';
 import { isConforming, loadCode, loadStack, privilegeOf, readCode } from '../processor/segmentation.js';
 import type { Descriptor } from '../processor/segmentation.js';
 import { operandAddress, requireRing0 } from './operands.js';
@@ -52,7 +52,7 @@ function returnTo(core: Core, frame: ReturnFrame, withStack: boolean): void {
   const { registers } = core;
   const cpl = registers.cpl;
   const rpl = frame.selector & 3;
-  const code = { ...readCode(core, frame.selector, 0) };
+  const code = readCode(core, frame.selector, 0);
   const error = frame.selector & ~3;
   if (rpl < cpl) core.raise(Vector.gp, error);
   const privilege = privilegeOf(code.attributes);
@@ -122,40 +122,41 @@ transfers.set(Op.RetFar, (core, instruction) => {
   return Outcome.Jumped;
 });
 
-/** JMP and CALL through a far pointer: to code of the same privilege; call gates do not exist here. */
-function farTarget(core: Core, instruction: Instruction): { rip: Linear; selector: number; code: Descriptor } {
+/** Reads and checks the far pointer of JMP and CALL, into `frame`: to code of the same privilege; call gates do not exist here. */
+function readFarPointer(core: Core, instruction: Instruction): Descriptor {
   const at = operandAddress(core, instruction);
   const size = instruction.operandSize;
   core.readSized(at, size, core.mmu.mode);
-  const rip = core.value;
-  const selector = core.read16(at + size, core.mmu.mode);
-  const code = { ...readCode(core, selector, 0) };
+  frame.rip = core.value;
+  frame.selector = core.read16(at + size, core.mmu.mode);
+  const code = readCode(core, frame.selector, 0);
   const cpl = core.registers.cpl;
   const privilege = privilegeOf(code.attributes);
-  if (isConforming(code.attributes) ? privilege > cpl : privilege !== cpl || (selector & 3) > cpl) core.raise(Vector.gp, selector & ~3);
-  requireLongMode(core, code, selector);
-  if (!isCanonical(rip)) core.raise(Vector.gp, 0);
-  return { rip, selector, code };
+  const reachable = isConforming(code.attributes) ? privilege <= cpl : privilege === cpl && (frame.selector & 3) <= cpl;
+  if (!reachable) core.raise(Vector.gp, frame.selector & ~3);
+  requireLongMode(core, code, frame.selector);
+  if (!isCanonical(frame.rip)) core.raise(Vector.gp, 0);
+  return code;
 }
 
 transfers.set(Op.JmpFar, (core, instruction) => {
-  const { rip, selector, code } = farTarget(core, instruction);
-  loadCode(core, selector, code, core.registers.cpl);
-  core.registers.rip = rip;
+  const code = readFarPointer(core, instruction);
+  loadCode(core, frame.selector, code, core.registers.cpl);
+  core.registers.rip = frame.rip;
   return Outcome.Jumped;
 });
 
 transfers.set(Op.CallFar, (core, instruction) => {
   const { registers } = core;
   const size = instruction.operandSize;
-  const { rip, selector, code } = farTarget(core, instruction);
+  const code = readFarPointer(core, instruction);
   const stack = registers.gpr(RSP);
   const back = registers.rip + instruction.length;
-  core.writeSized(stack - 2 * size, size, back | 0, Math.floor(back / 2 ** 32), core.mmu.mode);
+  core.writeSized(stack - 2 * size, size, lowHalf(back), highHalf(back), core.mmu.mode);
   core.writeSized(stack - size, size, registers.selector(Segment.cs), 0, core.mmu.mode);
-  loadCode(core, selector, code, registers.cpl);
+  loadCode(core, frame.selector, code, registers.cpl);
   registers.setNumber(StateOffset.gpr + 8 * RSP, stack - 2 * size);
-  registers.rip = rip;
+  registers.rip = frame.rip;
   return Outcome.Jumped;
 });
 
