@@ -210,7 +210,9 @@ export class CodeCache {
       copyInstruction(instructions[0]!, system);
     }
     const block: Block = {
-      ...laid,
+      // Field by field: V8 makes a spread object's later fields one at a time, ten times as slowly, and self-modifying guests come here all the time.
+      address: laid.address,
+      owners: laid.owners,
       number: this.#blocks.length,
       rip,
       page,
