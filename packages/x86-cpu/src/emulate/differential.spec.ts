@@ -21,8 +21,7 @@ const instruction = createInstruction();
  * Instructions with two accesses, or an access and a target: when both are bad, the manual leaves open which fault it is. The processor takes them in the order
  * of the manual's operation sections, the emulator checks addresses before it accesses anything.
  */
-function accessesTwice(instruction: Instruction): boolean {
-  const { op, operands } = instruction;
+function accessesTwice({ op, operands }: Instruction): boolean {
   if (op === Op.Movs || op === Op.Cmps || op === Op.Call) return true;
   return (op === Op.Push || op === Op.Pop) && operands[0].kind === OperandKind.Mem;
 }

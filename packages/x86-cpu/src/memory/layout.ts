@@ -76,11 +76,8 @@ export const TLB_ENTRIES = 1024;
  */
 export const TLB_ENTRY_SIZE = 16;
 
-/** Bytes of one half. */
-export const TLB_HALF_SIZE = TLB_ENTRIES * TLB_ENTRY_SIZE;
-
-/** From the read half to the write half. */
-export const TLB_WRITE = TLB_HALF_SIZE;
+/** From the read half of a bank to its write half: the bytes of a half. */
+export const TLB_WRITE = TLB_ENTRIES * TLB_ENTRY_SIZE;
 
 /** Translations differ by mode, so each mode has a TLB of its own. */
 export const TlbBank = {
@@ -91,7 +88,7 @@ export const TlbBank = {
 } as const;
 
 export const TLB_BANKS = 3;
-export const TLB_BANK_SIZE = 2 * TLB_HALF_SIZE;
+export const TLB_BANK_SIZE = 2 * TLB_WRITE;
 
 /** Entries of the jump cache: linear address of a block (u64), address of the block (u32), unused (u32). */
 export const JUMP_CACHE_ENTRIES = 4096;

@@ -1,7 +1,7 @@
 import type { Linear } from '../code/block.js';
 import { Access } from '../contract.js';
 import {
-  ContextOffset, StateOffset, TLB_BANKS, TLB_BANK_SIZE, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_HALF_SIZE, TlbBank, TLB_WRITE,
+  ContextOffset, StateOffset, TLB_BANKS, TLB_BANK_SIZE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbBank, TLB_WRITE,
 } from '../memory/layout.js';
 import { PAGE_BYTES, PAGE_SHIFT } from '../memory/space.js';
 import type { MemorySpace } from '../memory/space.js';
@@ -126,7 +126,7 @@ export class Mmu implements PhysicalAccess {
     for (let bank = 0; bank < TLB_BANKS; bank++) {
       if (!this.#bankUsed[bank]) continue;
       const start = (this.#tlbStart + bank * TLB_BANK_SIZE + TLB_WRITE) >> 2;
-      for (let word = start; word < start + (TLB_HALF_SIZE >> 2); word += TLB_ENTRY_SIZE >> 2) {
+      for (let word = start; word < start + (TLB_WRITE >> 2); word += TLB_ENTRY_SIZE >> 2) {
         if (this.#i32[word + 3] === page) this.#i32.fill(-1, word, word + 4);
       }
     }

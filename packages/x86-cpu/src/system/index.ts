@@ -10,7 +10,6 @@ import { wideExchange } from './wide-exchange.js';
 import { OP_COUNT } from '../decode/op.js';
 
 export { Outcome } from './outcome.js';
-export { cpuidOf } from './cpuid.js';
 
 /** By `Op`; undefined are instructions that this processor does not have, which are #UD. */
 export const systemInstructions: readonly (SystemInstruction | undefined)[] = ((): (SystemInstruction | undefined)[] => {
