@@ -81,6 +81,13 @@ describe('exit information of an L2 VM (SDM volume 3, chapter 28)', () => {
     expect([info.rax.lo, info.r11.hi]).toEqual([VmxExit.Xsetbv, 3]);
   });
 
+  it('XCR0 reads 1 from the start, as after reset (SDM volume 3, table 10-1)', () => {
+    // xgetbv; hlt
+    const { info, page } = runSnippet('0f01d0f4', { rax: 7 }, (small) => writeField(small, VmcsField.Cr4, 0x40060));
+    expect(info.rax.lo).toBe(VmxExit.Hlt);
+    expect(page.context.gprList.gpr[Gpr.rax]!.lo).toBe(1);
+  });
+
   it('a triple fault is reason 2', () => {
     // lidt of a null limit, then ud2.
     const { info } = runSnippet('0f011c25407000000f0b');

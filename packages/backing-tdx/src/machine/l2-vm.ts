@@ -13,6 +13,8 @@ export type GuestStateArea = View<(typeof tdxGuestStateLayout)['fields']>;
 const GPR_WORDS = 32;
 const GPR = stateLayout.gpr >> 2;
 const RIP = stateLayout.rip >> 2;
+/** XCR0 after reset: x87 state (SDM volume 3, table 10-1). It is the VCPU's, and no field of an L2 VMCS. */
+const XCR0_RESET = 1;
 
 export class L2Vm {
   /** L2 VM index, 1 upwards. */
@@ -26,6 +28,7 @@ export class L2Vm {
     this.processor = processor;
     this.vmcs = new L2Vmcs(processor);
     this.deadline = new L2TscDeadline(tsc);
+    processor.i32[stateLayout.xcr0 >> 2] = XCR0_RESET;
   }
 
   /** The VTL that runs in this VM. */
