@@ -12,7 +12,7 @@ const rooms = ['hcl-protocol', 'x86-cpu', 'virt-machine', 'virt-core', 'backing-
 const api = join(top, 'docs/api/@paravisor');
 const modules = readdirSync(api, { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.md') && !path.includes('namespaces'))
-  .map((path) => path.replaceAll('\\', '/').replace(/(?:\/index)?\.md$/, ''))
+  .map((path) => path.replaceAll('\\', '/').replace(/\.md$/, ''))
   .toSorted();
 
 const sidebar: DefaultTheme.SidebarItem[] = [
@@ -36,7 +36,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     ],
   },
   { text: 'Packages', items: rooms.filter((room) => existsSync(join(top, 'packages', room, 'README.md'))).map((room) => ({ text: room, link: `/packages/${room}` })) },
-  { text: 'API reference', collapsed: true, items: modules.map((name) => ({ text: name, link: `/api/@paravisor/${name}` })) },
+  { text: 'API reference', collapsed: true, items: modules.map((name) => ({ text: name.replace(/\/index$/, ''), link: `/api/@paravisor/${name}` })) },
   {
     text: 'Working on it',
     items: [

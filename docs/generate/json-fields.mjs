@@ -1,12 +1,14 @@
 /** The fields of every JSON object that the tool prints, from the published schemas. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { blocks, cell, code, table } from './markdown.mjs';
 
-const files = ['results-1.json', 'compare-1.json', 'tests-1.json', 'backings-1.json'];
+const folder = new URL('../../packages/tmk-vmm/schema/', import.meta.url);
+const FIRST = 'results-1.json';
+const files = [FIRST, ...readdirSync(folder).filter((file) => file !== FIRST).toSorted()];
 
 const schemas = files.map((file) => {
-  const schema = JSON.parse(readFileSync(new URL(`../../packages/tmk-vmm/schema/${file}`, import.meta.url), 'utf8'));
+  const schema = JSON.parse(readFileSync(new URL(file, folder), 'utf8'));
   return { file, title: schema.title, fields: resolve(schema, schema.properties), exitReasons: schema.$defs?.exitReason.enum };
 });
 const [results] = schemas;

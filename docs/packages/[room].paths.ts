@@ -5,7 +5,7 @@ const packages = new URL('../../packages/', import.meta.url);
 const readmeOf = (room: string): URL => new URL(`${room}/README.md`, packages);
 
 /** Names of these packages, as folders. */
-export const rooms = readdirSync(packages).filter((room) => existsSync(readmeOf(room)));
+const rooms = readdirSync(packages).filter((room) => existsSync(readmeOf(room)));
 
 export default {
   paths: () => rooms.map((room) => ({ params: { room }, content: readFileSync(readmeOf(room), 'utf8') })),
