@@ -15,15 +15,15 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const bin = fileURLToPath(new URL('../bin/tmk-vmm.js', import.meta.url));
 const basics = guest('basics');
 
-async function script(shell: string): Promise<string> {
-  const { status, stdout } = await tmkVmm(['completion', shell]);
+async function script(name: string): Promise<string> {
+  const { status, stdout } = await tmkVmm(['completion', name]);
   expect(status).toBe(0);
-  const path = join(folder, shell);
+  const path = join(folder, name);
   writeFileSync(path, stdout);
   return path;
 }
 
-const installed = (shell: string): boolean => spawnSync(shell, ['--version']).status === 0;
+const installed = (name: string): boolean => spawnSync(name, ['--version']).status === 0;
 
 function shell(name: string, args: readonly string[], program: string): string[] {
   const { status, stdout, stderr } = spawnSync(name, [...args, '-c', program], { encoding: 'utf8' });

@@ -1,4 +1,5 @@
 /** A report with every outcome there is, and a guest that writes what it can to break a document. */
+import { defaultCosts } from '@paravisor/virt-machine';
 import type { ResultsReport, RunReport, TestReport } from '../src/report-model.js';
 
 function test(name: string, seen: Partial<TestReport>): TestReport {
@@ -18,7 +19,7 @@ function test(name: string, seen: Partial<TestReport>): TestReport {
 }
 
 /** Ends of every kind of block, markup, escapes and characters that XML does not have. */
-export const hostileLog = ['...', '---', '1..0', 'Bail out! # TODO', ']]></system-out></testcase>', '\x00\x1b[2J\r\n    not ok 1', '\ud800 \uffff "quoted" \\ & 😀'];
+const hostileLog = ['...', '---', '1..0', 'Bail out! # TODO', ']]></system-out></testcase>', '\x00\x1b[2J\r\n    not ok 1', '\ud800 \uffff "quoted" \\ & 😀'];
 
 const tests = [
   test('a::passes', {}),
@@ -49,7 +50,7 @@ export const sampleReport: ResultsReport = {
   vps: 1,
   memoryMiB: 4,
   timeoutNs: 10e9,
-  costModel: { name: 'costs', ticks: {} },
+  costModel: defaultCosts,
   guest: { path: 'guests/<a&b>\x07.elf', sha256: '00'.repeat(32), tests: tests.length },
   runs: [run('tdx', 'hardware', tests), run('snp', 'vmtime', tests.slice(0, 1))],
 };

@@ -1,6 +1,6 @@
 /**
  * Guest instructions a second of the interpreter on a loop over registers and memory, with paging, intercepts and exact
- * stops on. Run after a build: node packages/x86-cpu/bench/interpreter.mjs
+ * stops on. Run after a build: node packages/x86-cpu/bench/interpreter.mjs; with `--json` the MIPS of each round are all that it prints.
  */
 import { createMachineMemory, createProcessor, stateLayout, Stop } from '../dist/index.js';
 
@@ -38,6 +38,8 @@ function start(iterations) {
   processor.stateChanged();
 }
 
+const asJson = process.argv.includes('--json');
+const mips = [];
 for (let round = 0; round < 8; round++) {
   start(2_000_000);
   const before = processor.retired;
@@ -47,6 +49,8 @@ for (let round = 0; round < 8; round++) {
   while (stop === Stop.Budget);
   const seconds = (performance.now() - began) / 1000;
   const retired = processor.retired - before;
+  mips.push(retired / seconds / 1e6);
   const rax = (BigInt(state[at(stateLayout.gpr) + 1] >>> 0) << 32n) | BigInt(state[at(stateLayout.gpr)] >>> 0);
-  console.log(`round ${round}: stop ${stop}, ${retired} instructions, ${(retired / seconds / 1e6).toFixed(0)} MIPS, rax ${rax.toString(16)}`);
+  if (!asJson) console.log(`round ${round}: stop ${stop}, ${retired} instructions, ${mips[round].toFixed(0)} MIPS, rax ${rax.toString(16)}`);
 }
+if (asJson) console.log(JSON.stringify(mips));
