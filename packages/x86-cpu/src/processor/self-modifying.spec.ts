@@ -19,6 +19,17 @@ describe('code that changes', () => {
     expect(guest.reg(Reg.rax)).toBe(10n);
   });
 
+  it('goes on when so much code has been decoded that the arena was cleared', () => {
+    // The loop above, longer, for 3000 rounds: each drops and decodes it again, some 2 KiB of records.
+    const rounds = 3000;
+    const guest = new Guest().load(code('b9 05 00 00 00 05 78 56 34 12 ff 05 f6 ff ff ff 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 48 8d 54 92 01 ff c9 75 97 f4' /* mov ecx, 5; top: add eax, 0x12345678; inc dword ptr [rip + top + 1]; .rept 18; lea rdx, [rdx + rdx * 4 + 1]; .endr; dec ecx; jnz top; hlt */));
+    guest.memory.writeRam32(CODE + 1, rounds);
+    guest.memory.writeRam32(CODE + 6, 0);
+    guest.finish(1_000_000);
+    expect(guest.reg(Reg.rax)).toBe(BigInt((rounds * (rounds - 1)) / 2));
+    expect(guest.processor.retired).toBe(1 + 22 * rounds + 1);
+  });
+
   it('a store to the same page but not onto code changes nothing else', () => {
     const guest = new Guest().load(code('b9 64 00 00 00 01 0f ff c9 75 fa f4' /* mov ecx, 100; add [rdi], ecx; dec ecx; jnz $ - 4; hlt */));
     guest.setReg(Reg.rdi, BigInt(CODE + 0x800));
