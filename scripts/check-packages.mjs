@@ -8,10 +8,13 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
-import semver from 'semver';
 import { examplesOf } from './readme-examples.mjs';
 import { closureOf, packAll, tarballFaults } from './tarballs.mjs';
 import { prepare, root, tool } from './workspace.mjs';
+
+// The scripts have to load where nothing is installed yet; what is not Node's own comes after this.
+prepare();
+const { default: semver } = await import('semver');
 
 const rootManifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const faults = [];
@@ -107,7 +110,6 @@ function nodeOf(version, folder) {
   return place === null ? null : join(place, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
 }
 
-prepare();
 const temporary = mkdtempSync(join(tmpdir(), 'paravisor-packages-'));
 try {
   const tarballs = join(temporary, 'tarballs');

@@ -31,7 +31,7 @@ function requireNode() {
 function installKey() {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch} ${process.versions.modules}`);
   const manifests = ['packages', 'docs/examples'].flatMap((folder) => readdirSync(join(root, folder)).toSorted().map((name) => join(folder, name, 'package.json')));
-  for (const file of ['package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml', ...manifests]) {
+  for (const file of ['package.json', 'docs/package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml', ...manifests]) {
     const path = join(root, file);
     if (existsSync(path)) hash.update(`\0${file}\0`).update(readFileSync(path));
   }
