@@ -20,6 +20,10 @@ CFLAGS="-std=gnu11 -O2 -Wall -Wextra -Werror
 LDFLAGS="-static -no-pie -nostdlib -Wl,-T,src/lib/tmk.ld
   -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096"
 
+# The shape of openvmm's toolchain (Rust's x86_64-unknown-none): a static PIE linked at 0, without a link map of its own.
+PIE_CFLAGS="$(echo "$CFLAGS" | sed 's/-fno-pic -fno-pie/-fpie/') -fvisibility=hidden"
+PIE_LDFLAGS="-static-pie -nostdlib -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,-z,norelro"
+
 fail() {
   echo "build.sh: $1" >&2
   exit 1
@@ -27,27 +31,39 @@ fail() {
 
 # The order of a guest's files is the order of its tests.
 basics_files='boot faults apic expected_failure'
+hostile_files='hostile commands endless storms interrupts paging code registers calls strings'
+pie_files='relocate pie'
 timers_files='firings apic_timer reference_time stimer stimer_oneshot stimer_periodic stimer_rearm stimer_four'
 
 # Compiles the library and the files of guest $1, and links them as $2.
 build_guest() {
   case $1 in
     basics) files=$basics_files ;;
+    hostile) files=$hostile_files ;;
+    pie) files=$pie_files ;;
     timers) files=$timers_files ;;
   esac
   sources=
   for file in $files; do
     sources="$sources src/$1/$file.c"
   done
+  compile_flags=$CFLAGS
+  link_flags=$LDFLAGS
+  library=$(echo src/lib/*.S src/lib/*.c)
+  if [ "$1" = pie ]; then
+    compile_flags=$PIE_CFLAGS
+    link_flags=$PIE_LDFLAGS
+    library=src/pie/start.S
+  fi
   objects=
-  for source in src/lib/*.S src/lib/*.c $sources; do
+  for source in $library $sources; do
     object="$work/$1-$(echo "$source" | tr '/' '-').o"
     # shellcheck disable=SC2086 # the flags are words
-    "$CC" $CFLAGS -c "$source" -o "$object"
+    "$CC" $compile_flags -c "$source" -o "$object"
     objects="$objects $object"
   done
   # shellcheck disable=SC2086
-  "$CC" $CFLAGS $LDFLAGS $objects -o "$2"
+  "$CC" $compile_flags $link_flags $objects -o "$2"
 }
 
 check=no
@@ -76,7 +92,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-for guest in basics timers; do
+for guest in basics hostile pie timers; do
   build_guest "$guest" "$work/$guest.elf"
   if [ "$check" = yes ]; then
     cmp "$work/$guest.elf" "elf/$guest.elf" || fail "elf/$guest.elf is not what src/ builds; run build.sh"

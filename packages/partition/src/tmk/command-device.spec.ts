@@ -83,6 +83,16 @@ describe('TmkCommandDevice', () => {
     expect(told[0]?.[1]).toContain('outside guest memory');
   });
 
+  it('shows addresses and lengths beyond 2^53 as the guest gave them', () => {
+    const { told, send } = deviceOver((memory) => logCommand(memory, 0xffff_ffff_ffff_fffen, 0x8000_0000_0000_0001n));
+    send();
+    send(0xffff_ffff_ffff_ffffn);
+    expect(told).toEqual([
+      ['ignored', 'TMK log text at 0xfffffffffffffffe of 9223372036854775809 bytes is outside guest memory'],
+      ['ignored', 'TMK command at 0xffffffffffffffff is outside guest memory'],
+    ]);
+  });
+
   it.each([
     [0, ['complete', false]],
     [1, ['complete', true]],

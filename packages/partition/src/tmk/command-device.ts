@@ -1,5 +1,5 @@
 /** The device by which a test microkernel speaks to its host (openvmm `tmk_vmm`, `run.rs`; `tmk_protocol`). */
-import { TMK_COMMAND_ADDRESS, TMK_COMMAND_SIZE, TmkCommandTag, tmkCompleteLayout, tmkLogLayout, tmkPanicLayout, u64ToNumber, viewOf } from '@paravisor/hcl-protocol';
+import { TMK_COMMAND_ADDRESS, TMK_COMMAND_SIZE, TmkCommandTag, tmkCompleteLayout, tmkLogLayout, tmkPanicLayout, u64ToBigInt, u64ToNumber, viewOf } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import type { MmioDevice } from '../chipset/chipset.js';
 import { hex } from '../elf/elf-error.js';
@@ -45,9 +45,8 @@ export class TmkCommandDevice implements MmioDevice {
   read(_gpa: number, _size: number, _out: U64): void {}
 
   write(_gpa: number, _size: number, value: ReadonlyU64): void {
-    const address = u64ToNumber(value);
-    if (!this.#memory.read(address, this.#command)) {
-      this.#sink.ignored(`TMK command at ${hex(address)} is outside guest memory`);
+    if (!this.#memory.read(u64ToNumber(value), this.#command)) {
+      this.#sink.ignored(`TMK command at ${hex(u64ToBigInt(value))} is outside guest memory`);
       return;
     }
     switch (this.#log.tag) {
@@ -93,6 +92,6 @@ export class TmkCommandDevice implements MmioDevice {
   }
 
   #range(address: ReadonlyU64, length: ReadonlyU64): string {
-    return `at ${hex(u64ToNumber(address))} of ${u64ToNumber(length)} bytes`;
+    return `at ${hex(u64ToBigInt(address))} of ${u64ToBigInt(length)} bytes`;
   }
 }
