@@ -4,6 +4,7 @@ import type { MachineBacking } from '@paravisor/virt-machine';
 import { snpMachine } from './machine/index.js';
 import { SnpShared } from './paravisor/index.js';
 
+/** What can be chosen. */
 export interface SnpBackingOptions {
   /**
    * `on`, the default: SynIC deadlines arm VmTime anew only when they have changed (openvmm PR 3935). `off`: a new timeout each round of the VP loop, as
@@ -17,8 +18,6 @@ const rearmOption = {
   values: ['on', 'off'],
   description: 'arm the host timer again only when the earliest SynIC deadline has changed (openvmm PR 3935)',
 } as const satisfies BackingOption;
-
-const optionDescriptions: readonly BackingOption[] = [rearmOption];
 
 /** The SNP backing: lower VTLs are VMSAs in VMPL2 and VMPL1, guest timers are VmTime timeouts of VTL2. */
 export function snpBacking({ rearm = rearmOption.values[0] }: SnpBackingOptions = {}): Backing<MachineBacking> {
@@ -37,7 +36,7 @@ export const snpBackingFactory: BackingFactory<MachineBacking> = {
   name: 'snp',
   isolation: 'snp',
   usesHardwareTimer: false,
-  options: optionDescriptions,
+  options: [rearmOption],
   create(options) {
     for (const name of Object.keys(options)) {
       if (name !== rearmOption.name) throw new RangeError(`the snp backing has no option '${name}'; it has ${rearmOption.name}`);

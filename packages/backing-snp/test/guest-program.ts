@@ -7,7 +7,7 @@ import { viewExitMessage } from '../src/abi/index.js';
 import type { ExitMessage } from '../src/abi/index.js';
 import { snpMachine } from '../src/machine/index.js';
 import { initializeVmsa } from '../src/paravisor/initial-state.js';
-import { acceptGuestMemory } from '../src/paravisor/startup.js';
+import { acceptGuestMemory } from '../src/paravisor/guest-memory.js';
 
 const RAM_BYTES = 0x10_0000;
 const PML4 = 0x1000;

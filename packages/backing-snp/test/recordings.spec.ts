@@ -21,12 +21,12 @@ describe('recordings of openvmm 1488a37b7', () => {
   });
 
   it('a recorded field that differs is named with its step', () => {
-    expect(replaySnpScan(falsified(rows[0]))).toBe('step 0 (clear): seen is false, recorded true');
+    expect(replaySnpScan(falsified(rows[0]))).toBe('step 0 (clear): out: seen is false, recorded true');
   });
 
   it('a row of another schema is said to be malformed', () => {
     expect(replaySnpScan(null)).toBe('malformed row: the row is not an object');
-    expect(replaySnpScan({ vm0: '1', steps: [{ op: 'leap', os: '0', out: {} }] })).toBe('malformed row: no such step: leap');
+    expect(replaySnpScan({ vm0: '1', steps: [{ op: 'leap', os: '0', out: {} }] })).toBe('malformed row: step 0: no such step: leap');
     expect(replaySnpScan({ vm0: '18446744073709551616', steps: [] })).toBe('malformed row: vm0 is not a 64-bit decimal');
   });
 });

@@ -1,43 +1,17 @@
 /** Replays recordings of the reference (`test/recordings/tdx_deadline.jsonl`) through the service guests run on. */
-import { U64, UPDATE_DEADLINE, tdxL2TscDeadlineLayout, u64ToBigInt, viewOf } from '@paravisor/hcl-protocol';
-import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
-import { TscScale } from '@paravisor/virt-core';
+import { U64, UPDATE_DEADLINE, tdxL2TscDeadlineLayout, viewOf } from '@paravisor/hcl-protocol';
+import { TscScale, recordedRow } from '@paravisor/virt-core';
 import { TscDeadlineService, TscDeadlineState } from './paravisor/index.js';
 import type { TscDeadlineVp } from './paravisor/index.js';
 
-type Row = Readonly<Record<string, unknown>>;
-
-/** A row that is not of the recordings' schema. */
-class MalformedRow extends Error {}
-
-function asRow(value: unknown, what: string): Row {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new MalformedRow(`${what} is not an object`);
-  return value as Row;
-}
-
-/** A 64-bit quantity: a decimal string. */
-function quantity(row: Row, name: string): U64 {
-  const value = row[name];
-  if (typeof value !== 'string' || !/^\d{1,20}$/.test(value) || BigInt(value) >> 64n !== 0n) throw new MalformedRow(`${name} is not a 64-bit decimal`);
-  return U64.of(BigInt(value));
-}
+const { MalformedRow, decimal, difference, quantity, replay, replaySteps, text } = recordedRow;
+type Row = recordedRow.Row;
 
 /** A frequency in Hz: an exact number. */
 function frequency(row: Row): number {
   const hz = quantity(row, 'freq').toNumber();
   if (!Number.isSafeInteger(hz) || hz === 0) throw new MalformedRow('freq is no frequency');
   return hz;
-}
-
-const decimal = (value: ReadonlyU64): string => u64ToBigInt(value).toString();
-
-/** The first field of `actual` that is recorded otherwise, or null. Every recorded field must be one of ours. */
-function difference(where: string, actual: Row, recorded: Row): string | null {
-  for (const name of new Set([...Object.keys(actual), ...Object.keys(recorded)])) {
-    const [ours, theirs] = [actual[name], recorded[name]].map((value) => (value === undefined ? 'nothing' : JSON.stringify(value)));
-    if (ours !== theirs) return `${where}: ${name} is ${ours}, recorded ${theirs}`;
-  }
-  return null;
 }
 
 /** A VP as the service sees one: its state, its page, and a TSC that reads what the recording says. */
@@ -74,31 +48,35 @@ function replayOrder(row: Row): string | null {
   return difference('is_before', { before: quantity(row, 'a').isBefore(quantity(row, 'b')) }, { before: row['before'] });
 }
 
-function replaySequence(row: Row): string | null {
-  const { steps } = row;
-  if (!Array.isArray(steps) || steps.length === 0) throw new MalformedRow('steps is not a list of steps');
-  const service = new TscDeadlineService(frequency(row));
-  const vp = new RecordedVp();
-  for (const [index, value] of steps.entries()) {
-    const step = asRow(value, `step ${index}`);
-    switch (step['op']) {
-      case 'clear':
-        service.clearDeadline(vp);
-        break;
-      case 'update':
-        vp.tsc.set(quantity(step, 'tsc'));
-        service.updateDeadline(vp, quantity(step, 'now'), quantity(step, 'next'));
-        break;
-      case 'end':
-        service.endLowerVtlRun(vp);
-        break;
-      default:
-        throw new MalformedRow(`step ${index} has no op of clear, update, end`);
-    }
-    const found = difference(`step ${index} (${String(step['op'])})`, vp.out, asRow(step['out'], `out of step ${index}`));
-    if (found !== null) return found;
+/** One sequence's VP, told what the loop would tell the service. */
+class RecordedSequence {
+  readonly #service: TscDeadlineService;
+  readonly #vp = new RecordedVp();
+
+  constructor(tscFrequency: number) {
+    this.#service = new TscDeadlineService(tscFrequency);
   }
-  return null;
+
+  step(op: string, step: Row): Row | null {
+    switch (op) {
+      case 'clear':
+        this.#service.clearDeadline(this.#vp);
+        return {};
+      case 'update':
+        this.#vp.tsc.set(quantity(step, 'tsc'));
+        this.#service.updateDeadline(this.#vp, quantity(step, 'now'), quantity(step, 'next'));
+        return {};
+      case 'end':
+        this.#service.endLowerVtlRun(this.#vp);
+        return {};
+      default:
+        return null;
+    }
+  }
+
+  state(): Row {
+    return this.#vp.out;
+  }
 }
 
 /**
@@ -106,20 +84,16 @@ function replaySequence(row: Row): string | null {
  * field, or says what is malformed about the row.
  */
 export function replayTdxDeadline(row: unknown): string | null {
-  try {
-    const known = asRow(row, 'the row');
-    switch (known['kind']) {
+  return replay(row, (known) => {
+    switch (text(known, 'kind')) {
       case 'conv':
         return replayConversion(known);
       case 'is_before':
         return replayOrder(known);
       case 'seq':
-        return replaySequence(known);
+        return replaySteps(known, new RecordedSequence(frequency(known)));
       default:
         throw new MalformedRow('kind is none of conv, is_before, seq');
     }
-  } catch (error) {
-    if (error instanceof MalformedRow) return `malformed row: ${error.message}`;
-    throw error;
-  }
+  });
 }

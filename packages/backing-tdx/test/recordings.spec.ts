@@ -31,11 +31,11 @@ describe('the TSC deadline service and the recorded reference (openvmm 1488a37b7
     for (const field of ['d', 'last', 'hw', 'upd']) {
       const forged = structuredClone(sequence);
       forged.steps!.at(-1)!.out[field] = 'forged';
-      expect(replayTdxDeadline(forged)).toMatch(new RegExp(`^step ${forged.steps!.length - 1} \\(\\w+\\): ${field} is .*, recorded "forged"$`));
+      expect(replayTdxDeadline(forged)).toMatch(new RegExp(`^step ${forged.steps!.length - 1} \\(\\w+\\): out: ${field} is .*, recorded "forged"$`));
     }
   });
 
-  it.each([[null], ['row'], [{ kind: 'other' }], [{ kind: 'seq', freq: '1' }], [{ kind: 'seq', freq: '0', steps: [{}] }], [{ kind: 'seq', freq: '7', steps: [{ op: 'end' }] }]])(
+  it.each([[null], ['row'], [{ kind: 'other' }], [{ kind: 'seq', freq: '1' }], [{ kind: 'seq', freq: '0', steps: [{}] }], [{ kind: 'seq', freq: '7', steps: [{ op: 'leap' }] }]])(
     'say in one line what is malformed about %j',
     (row) => {
       expect(replayTdxDeadline(row)).toMatch(/^malformed row: .+$/);

@@ -141,7 +141,7 @@ export class ScriptedTdxVp {
       (vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake() {} }), vmTime: this.vmTime, x2apicCapable: true, observer: silentTimerObserver }),
     );
     const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, handlers: this.handlers };
-    this.vp = new TdxVp(context, new VmTimeGuestTimer<TdxVp>());
+    this.vp = new TdxVp(context, new VmTimeGuestTimer());
     this.vp.initialize(0, startAt(START));
   }
 

@@ -1,7 +1,7 @@
 import { HvIsolationType } from '@paravisor/hcl-protocol';
 import type { BackingParameters, BackingShared, BackingVp, BackingVpContext, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
-import { acceptGuestMemory, checkTimerCapability } from './startup.js';
-import { createSnpGuestTimer } from './timer/index.js';
+import { acceptGuestMemory } from './guest-memory.js';
+import { checkTimerCapability, createSnpGuestTimer } from './timer/index.js';
 import { SnpVp } from './vp.js';
 
 /** EAX of CPUID 0x40000004 without secure AVIC: what the guest is recommended to use. */

@@ -1,4 +1,4 @@
-/** The paravisor half: what user mode in VTL2 does for a TDX partition. It sees the ioctl line and its pages, never the machine half. */
-export { TdxShared, tdxGuestTimer } from './shared.js';
-export { TscDeadlineService, TscDeadlineState } from './tsc-deadline-service.js';
-export type { TscDeadlineVp } from './tsc-deadline-service.js';
+/** The paravisor half: the TDX backing as user mode in VTL2 has it. It sees the ioctl line and its pages, never the machine half. */
+export { TdxShared } from './shared.js';
+export { TscDeadlineService, TscDeadlineState, createTdxGuestTimer } from './timer/index.js';
+export type { TscDeadlineVp } from './timer/index.js';

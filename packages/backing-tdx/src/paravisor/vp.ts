@@ -7,8 +7,8 @@ import { TdxGuestRegisters } from './guest-registers.js';
 import { initializeLowerVtl } from './initial-state.js';
 import { TdvpsAccess } from './l2-field.js';
 import { LowerVtl } from './lower-vtl.js';
-import { TscDeadlineState } from './tsc-deadline-service.js';
-import type { L2TscDeadlinePage, TscDeadlineVp } from './tsc-deadline-service.js';
+import { TscDeadlineState } from './timer/index.js';
+import type { L2TscDeadlinePage, TdxTimerVp } from './timer/index.js';
 
 /** A lower VTL with what is made around it. */
 interface VtlParts {
@@ -17,21 +17,22 @@ interface VtlParts {
   readonly exits: ExitDispatch;
 }
 
-export class TdxVp implements BackingVp, TscDeadlineVp {
+/** A VP whose lower VTLs are L2 VMs of its VCPU. */
+export class TdxVp implements BackingVp, TdxTimerVp {
   readonly vmTime: VmTimeAccess;
   /** Only touched by the TSC deadline service. */
   readonly tscDeadline = new TscDeadlineState();
   readonly deadlinePage: L2TscDeadlinePage;
   readonly #hcl: HclVp;
   readonly #page: TdxRunPage;
-  readonly #guestTimer: HardwareIsolatedGuestTimer<TdxVp>;
+  readonly #guestTimer: HardwareIsolatedGuestTimer<TdxTimerVp>;
   readonly #access: TdvpsAccess;
   /** [VTL0, VTL1]. */
   readonly #vtls: readonly VtlParts[];
   /** The last run idled: it entered nothing, whatever the run page says. */
   #idled = false;
 
-  constructor({ hcl, vmTime, apics, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer<TdxVp>) {
+  constructor({ hcl, vmTime, apics, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer<TdxTimerVp>) {
     this.#hcl = hcl;
     this.vmTime = vmTime;
     this.#guestTimer = guestTimer;

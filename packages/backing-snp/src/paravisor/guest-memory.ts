@@ -1,23 +1,10 @@
-/** What SNP user mode does before any VP exists. */
-import { Errno, MshvCapability } from '@paravisor/hcl-protocol';
+/** What SNP user mode does with guest RAM before any VP exists. */
 import type { Hcl } from '@paravisor/hcl-protocol';
 import { StartupError } from '@paravisor/virt-core';
 import { RmpPermission, VMPL_OF_VTL } from '../abi/index.js';
 
 const PAGE_BYTES = 4096;
 const VTL0 = 0;
-
-/**
- * Lower-VTL timer virtualization is not for SNP: EOPNOTSUPP is the expected answer, a kernel that claims it is not believed, and any other errno is
- * fatal (openvmm PR 4053).
- * @throws {StartupError}
- */
-export function checkTimerCapability(hcl: Hcl): void {
-  const answer = hcl.checkExtension(MshvCapability.LowerVtlTimerVirt);
-  if (answer < 0 && answer !== -Errno.EOPNOTSUPP) {
-    throw new StartupError('timer-capability', `the driver failed the question for lower-VTL timer virtualization with errno ${-answer}`);
-  }
-}
 
 /**
  * Accepts guest RAM and hands it to VTL0: validates each page, then gives VMPL2 every access to it.

@@ -3,10 +3,11 @@
  * needs the host. All times are reference time, 100 ns, except the page's deadline, which is virtual TSC.
  */
 import { U64, UPDATE_DEADLINE } from '@paravisor/hcl-protocol';
-import type { ReadonlyU64, View , tdxL2TscDeadlineLayout } from '@paravisor/hcl-protocol';
+import type { ReadonlyU64, View, tdxL2TscDeadlineLayout } from '@paravisor/hcl-protocol';
 import { TscScale } from '@paravisor/virt-core';
 import type { BackingVp, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
 
+/** `l2_tsc_deadline` of a run page. */
 export type L2TscDeadlinePage = View<(typeof tdxL2TscDeadlineLayout)['fields']>;
 
 /** A VP's state. Only kept when the timer is hardware virtualized. */
@@ -28,6 +29,7 @@ export interface TscDeadlineVp {
   rdtsc(out: U64): void;
 }
 
+/** The guest timer of a TDX partition whose kernel virtualizes lower-VTL timers. */
 export class TscDeadlineService implements HardwareIsolatedGuestTimer<BackingVp & TscDeadlineVp> {
   readonly #scale: TscScale;
   readonly #ahead = new U64();

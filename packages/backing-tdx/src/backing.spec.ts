@@ -2,7 +2,7 @@ import { MshvCapability } from '@paravisor/hcl-protocol';
 import type { Hcl } from '@paravisor/hcl-protocol';
 import { createMachine } from '@paravisor/virt-machine';
 import { describe, expect, it } from 'vitest';
-import { tdxBacking, tdxBackingFactory } from '../src/index.js';
+import { tdxBacking, tdxBackingFactory } from './index.js';
 
 const tscFrequency = 2_000_000_000;
 const backing = tdxBacking();
@@ -52,7 +52,7 @@ describe('the TDX backing as a plug-in', () => {
     for (const value of option!.values) expect(tdxBackingFactory.create({ timerCapability: value }).options).toEqual({ timerCapability: value });
   });
 
-  it.each([[{ timerCapability: 'maybe' }], [{ rearm: 'on' }]])('refuses %j with one line that names the choice', (options) => {
+  it.each([[{ timerCapability: 'maybe' }], [{ rearm: 'on' }]])('refuses %j in one line that names the choice', (options) => {
     expect(() => tdxBackingFactory.create(options as Record<string, string>)).toThrow(RangeError);
     expect(() => tdxBackingFactory.create(options as Record<string, string>)).toThrow(/timerCapability/);
   });
