@@ -1,5 +1,5 @@
 /** The site: its pages, in the order one reads them. */
-import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { defineConfig } from 'vitepress';
 import type { DefaultTheme } from 'vitepress';
@@ -20,6 +20,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     text: 'What it is',
     items: [
       { text: 'Guides', link: '/' },
+      { text: 'Overview and start', link: '/overview' },
       { text: 'What is modelled', link: '/what-is-modelled' },
       { text: 'The life of a timer', link: '/life-of-a-timer' },
       { text: 'Reading the exit table', link: '/timer-exits' },
@@ -35,14 +36,14 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       { text: 'Swapping backings in tests', link: '/examples/swap-backings' },
     ],
   },
-  { text: 'Packages', items: rooms.filter((room) => existsSync(join(top, 'packages', room, 'README.md'))).map((room) => ({ text: room, link: `/packages/${room}` })) },
+  { text: 'Packages', items: rooms.map((room) => ({ text: room, link: `/packages/${room}` })) },
   { text: 'API reference', collapsed: true, items: modules.map((name) => ({ text: name.replace(/\/index$/, ''), link: `/api/@paravisor/${name}` })) },
   {
     text: 'Working on it',
     items: [
-      { text: 'Contributing', link: '/contributing', origin: 'CONTRIBUTING.md' },
-      { text: 'Releases and backports', link: '/releasing', origin: 'docs/releasing.md' },
-    ].filter(({ origin }) => existsSync(join(top, origin))),
+      { text: 'Contributing', link: '/contributing' },
+      { text: 'Releases and backports', link: '/releasing' },
+    ],
   },
 ];
 
@@ -62,6 +63,8 @@ export default defineConfig({
     search: { provider: 'local' },
     docFooter: { prev: false, next: false },
   },
+  // The index of the search alone is larger than Vite likes; it is fetched when one searches.
+  vite: { build: { chunkSizeWarningLimit: 4000 } },
   buildEnd({ outDir }) {
     for (const path of copied) {
       const copy = join(outDir, copyOf(path));

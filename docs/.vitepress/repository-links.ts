@@ -13,11 +13,13 @@ export const top = fileURLToPath(new URL('../../', import.meta.url));
 /** Folder of the site in which copies of sources lie. */
 const SOURCES = '/source';
 
-/** Where text of a page comes from when it is not `docs/<page>`, relative to the top. */
+/** Pages that include a file from the top. */
+const included: Readonly<Record<string, string>> = { 'overview.md': 'README.md', 'contributing.md': 'CONTRIBUTING.md' };
+
+/** Where text of a page comes from, relative to the top. */
 function originOf(page: string): string {
   const [, room] = /^packages\/([^/]+)\.md$/.exec(page) ?? [];
-  if (room !== undefined) return `packages/${room}/README.md`;
-  return page === 'contributing.md' ? 'CONTRIBUTING.md' : `docs/${page}`;
+  return room === undefined ? (included[page] ?? `docs/${page}`) : `packages/${room}/README.md`;
 }
 
 /** The address in the site of a file or folder of the repository; null when it has no page. */
@@ -26,10 +28,10 @@ function pageOf(path: string): string | null {
   if (room !== undefined) return `/packages/${room}`;
   const [, example] = /^docs\/examples\/([^/]+)(?:\/README\.md)?$/.exec(path) ?? [];
   if (example !== undefined) return `/examples/${example}`;
-  if (['README.md', 'docs', 'docs/README.md'].includes(path)) return '/';
-  if (path === 'CONTRIBUTING.md') return '/contributing';
+  if (['docs', 'docs/README.md'].includes(path)) return '/';
   if (path === 'packages/tmk-vmm/schema') return '/json';
-  const [, page] = /^docs\/([^/]+)\.md$/.exec(path) ?? [];
+  const including = Object.keys(included).find((page) => included[page] === path);
+  const [, page] = /^(?:docs\/)?([^/]+)\.md$/.exec(including ?? (path.startsWith('docs/') ? path : '')) ?? [];
   return page === undefined ? null : `/${page}`;
 }
 

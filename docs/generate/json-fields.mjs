@@ -9,7 +9,7 @@ const files = [FIRST, ...readdirSync(folder).filter((file) => file !== FIRST).to
 
 const schemas = files.map((file) => {
   const schema = JSON.parse(readFileSync(new URL(file, folder), 'utf8'));
-  return { file, title: schema.title, fields: resolve(schema, schema.properties), exitReasons: schema.$defs?.exitReason.enum };
+  return { file, title: schema.title, fields: resolve(schema, schema.properties ?? {}), lines: resolve(schema, schema.oneOf ?? []), exitReasons: schema.$defs?.exitReason?.enum };
 });
 const [results] = schemas;
 
@@ -28,16 +28,24 @@ export const jsonFields = () => blocks(...schemas.map(schemaSection));
 /** Names under which exits are counted. */
 export const exitReasons = () => results.exitReasons.map(code).join(', ');
 
-function schemaSection({ file, title, fields }) {
-  const [name, what] = title.split(': ');
+function schemaSection({ file, title, fields, lines }) {
+  const [name, what] = title.includes(': ') ? title.split(': ') : [file.replace(/-\d+\.json$/, ''), title];
   const shared = Object.keys(fields).filter((key) => fields !== results.fields && isDeepStrictEqual(fields[key], results.fields[key]));
   const rows = Object.entries(fields).filter(([key]) => !shared.includes(key)).flatMap(([key, field]) => fieldRows(key, field));
   return blocks(
     `## ${code(name)}`,
-    `${what[0].toUpperCase()}${what.slice(1)}. Its schema is [${file}](../packages/tmk-vmm/schema/${file}).`,
+    `${what[0].toUpperCase()}${what.slice(1)}. The schema is [${file}](../packages/tmk-vmm/schema/${file}).`,
     table(['field', 'type', 'what it is'], rows),
     shared.length === 0 ? '' : `${shared.map(code).join(', ')}: as in ${code(results.fields.schema.const)}.`,
+    ...linesTables(lines),
   );
+}
+
+/** Lines of several kinds, told apart by `event`: the fields of each kind, then what each field is. */
+function linesTables(lines) {
+  const kinds = lines.map(({ properties: { event, ...fields }, description = '' }) => [code(event.const), Object.keys(fields).map(code).join(', '), cell(description)]);
+  const fields = Object.entries(Object.assign({}, ...lines.map(({ properties }) => properties))).filter(([name]) => name !== 'event');
+  return [table(['event', 'its fields', 'what it is'], kinds), table(['field', 'type', 'what it is'], fields.flatMap(([name, field]) => fieldRows(name, field)))];
 }
 
 function fieldRows(path, field) {
@@ -45,11 +53,13 @@ function fieldRows(path, field) {
   return field.type === 'array' ? [row, ...innerRows(`${path}[]`, field.items)] : [row, ...innerRows(path, field)];
 }
 
-const innerRows = (path, { properties = {} }) => Object.entries(properties).flatMap(([key, field]) => fieldRows(`${path}.${key}`, field));
+const innerRows = (path, { properties = {}, oneOf = [] }) => Object.entries(Object.assign({}, properties, ...oneOf.map((either) => either.properties))).flatMap(([key, field]) => fieldRows(`${path}.${key}`, field));
 
 function typeOf(field) {
   if (field.const !== undefined) return code(JSON.stringify(field.const));
+  if (isDeepStrictEqual(field.enum, results.exitReasons)) return '[exit reason](#exit-reasons)';
   if (field.enum) return field.enum.map((value) => code(JSON.stringify(value))).join(', ');
+  if (field.oneOf) return field.oneOf.map(typeOf).join(' or ');
   if (field.type === 'array') return `array of ${typeOf(field.items)}`;
   if (typeof field.additionalProperties === 'object') return `object of ${typeOf(field.additionalProperties)} by ${field.propertyNames ? 'exit reason' : 'name'}`;
   return [field.type].flat().join(' or ');

@@ -58,6 +58,11 @@ describe('the documentation', () => {
     expect(stdout).toMatch(/^passed /);
   });
 
+  it('its parts that are made from the options, schemas, costs and traces are up to date (npm run docs:update)', () => {
+    const { status, stderr } = spawnSync(process.execPath, ['docs/generate/sections.mjs', '--check'], { cwd: top, encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
   it('its links between pages and to files lead somewhere', () => {
     const broken = pages.flatMap((page) =>
       [...read(page).replaceAll(/^```.*?^```/gms, '').matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
