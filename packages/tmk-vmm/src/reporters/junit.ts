@@ -1,7 +1,7 @@
 /**
- * A run's results as JUnit XML: one suite for every backing and timer, within both Jenkins' schema and Maven Surefire's (which differ in the order of a
- * test case's children). Neither lets a test case have properties, so each test's exits are properties of its suite, under the test's name. Seconds
- * are wall-clock ones, which CI systems plot; virtual time and all else is the same in every run. No time stamp and no host name.
+ * A run's results as JUnit XML, by Jenkins' schema: one suite for every backing and timer. No schema lets a test case have properties, so each test's exits
+ * are properties of its suite, under the test's name. Maven Surefire's schema, which knows a single suite and another order of a test case's children,
+ * describes each suite too. Seconds are wall-clock ones, which CI systems plot; all else is the same in every run: no time stamp, no host name.
  */
 import { create } from 'xmlbuilder2';
 import type { XMLBuilder } from 'xmlbuilder2/lib/interfaces.js';
