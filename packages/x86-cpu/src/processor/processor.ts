@@ -298,8 +298,8 @@ export class GuestProcessor implements Processor, CodeObserver {
           if (reason === Leave.Divide) return this.#except(Vector.de, -1);
           if (reason === Leave.Canonical) return this.#except(Vector.gp, 0);
           if (this.#mmu.fault.nonCanonical) {
-            const accessLo = this.#registers.lo(StateOffset.accessAddress);
-            if (usesStack(cache.instruction(block, index), accessLo, this.#registers.gprLo(RSP))) this.#mmu.fault.vector = Vector.ss;
+            const distance = (this.#registers.lo(StateOffset.accessAddress) - this.#registers.gprLo(RSP)) | 0;
+            if (usesStack(cache.instruction(block, index), distance)) this.#mmu.fault.vector = Vector.ss;
           }
           return this.#fault();
         }
@@ -378,7 +378,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     } catch (problem) {
       if (!(problem instanceof GuestFault)) throw problem;
       const { fault } = this.#mmu;
-      if (fault.nonCanonical && usesStack(instruction, lowHalf(fault.linear), this.#registers.gprLo(RSP))) fault.vector = Vector.ss;
+      if (fault.nonCanonical && usesStack(instruction, fault.linear - this.#registers.gpr(RSP))) fault.vector = Vector.ss;
       return this.#fault();
     }
     switch (outcome) {
@@ -502,18 +502,17 @@ export class GuestProcessor implements Processor, CodeObserver {
 const RSP = 4;
 const RBP = 5;
 const STACK_INSTRUCTIONS: ReadonlySet<number> = new Set([
-  Op.Push, Op.Pop, Op.Pushf, Op.Popf, Op.Call, Op.Ret, Op.Enter, Op.Leave, Op.Iret, Op.RetFar,
+  Op.Push, Op.Pop, Op.Pushf, Op.Popf, Op.Call, Op.Ret, Op.Enter, Op.Leave, Op.Iret, Op.RetFar, Op.CallFar,
 ]);
 
-/** Whether a non-canonical access of the instruction, whose address has the low half given, is #SS: it goes through the stack segment. */
-function usesStack(instruction: Instruction, accessLo: number, stackLo: number): boolean {
-  const { op, base, segment, operands, operandCount, operandSize } = instruction;
-  if (STACK_INSTRUCTIONS.has(op)) {
-    const slot = op === Op.Pop || op === Op.Ret || op === Op.Leave ? stackLo : stackLo - operandSize;
-    if (operandCount === 0 || operands[0].kind !== OperandKind.Mem || accessLo === (slot | 0)) return true;
-  }
-  for (let i = 0; i < operandCount; i++) {
-    if (operands[i]!.kind === OperandKind.Mem) return (base === RSP || base === RBP) && segment < 0;
-  }
-  return false;
+/** How far from RSP an instruction pushes and pops, in bytes. */
+const STACK_REACH = 16;
+
+/** Whether a non-canonical access of the instruction is #SS: it goes through the stack segment. `distance` is from RSP to the access. */
+function usesStack(instruction: Instruction, distance: number): boolean {
+  const { op, base, segment, operands, operandCount } = instruction;
+  let inMemory = false;
+  for (let i = 0; i < operandCount; i++) if (operands[i]!.kind === OperandKind.Mem) inMemory = true;
+  if (STACK_INSTRUCTIONS.has(op) && (!inMemory || Math.abs(distance) <= STACK_REACH)) return true;
+  return inMemory && (base === RSP || base === RBP) && segment < 0;
 }

@@ -43,7 +43,9 @@ function requireLongMode(core: Core, code: Descriptor, selector: number): void {
 interface ReturnFrame {
   rip: Linear;
   selector: number;
-  stack: Linear;
+  /** RSP in halves: nothing says that it is canonical. */
+  stackLo: number;
+  stackHi: number;
   stackSelector: number;
 }
 
@@ -62,7 +64,7 @@ function returnTo(core: Core, frame: ReturnFrame, withStack: boolean): void {
   if (withStack) loadStack(core, frame.stackSelector, rpl, Vector.gp);
   loadCode(core, frame.selector, code, rpl);
   registers.rip = frame.rip;
-  registers.setNumber(StateOffset.gpr + 8 * RSP, frame.stack);
+  registers.setGpr(RSP, frame.stackLo, frame.stackHi);
   if (rpl === cpl) return;
   // Data segments that the outer level may not use become null.
   for (const segment of [Segment.es, Segment.ds, Segment.fs, Segment.gs]) {
@@ -73,12 +75,23 @@ function returnTo(core: Core, frame: ReturnFrame, withStack: boolean): void {
   core.modeChanged(false);
 }
 
-const frame: ReturnFrame = { rip: 0, selector: 0, stack: 0, stackSelector: 0 };
+const frame: ReturnFrame = { rip: 0, selector: 0, stackLo: 0, stackHi: 0, stackSelector: 0 };
 
-/** Reads the number that lies `index` stack slots above RSP. */
-function stackSlot(core: Core, index: number, size: number): number {
+/** Reads what lies `index` stack slots above RSP into `Core.lo` and `hi`. */
+function readSlot(core: Core, index: number, size: number): void {
   core.readSized(core.registers.gpr(RSP) + index * size, size, core.mmu.mode);
+}
+
+/** The address in a stack slot. */
+function addressSlot(core: Core, index: number, size: number): Linear {
+  readSlot(core, index, size);
   return core.value;
+}
+
+/** The low half of a stack slot, which a number of 64 bits could lose. */
+function lowSlot(core: Core, index: number, size: number): number {
+  readSlot(core, index, size);
+  return core.lo;
 }
 
 transfers.set(Op.Iret, (core, instruction) => {
@@ -86,12 +99,13 @@ transfers.set(Op.Iret, (core, instruction) => {
   const size = instruction.operandSize;
   const old = core.readFlags();
   if (old & Flag.nt) core.raise(Vector.gp, 0);
-  frame.rip = stackSlot(core, 0, size);
-  frame.selector = stackSlot(core, 1, size) & 0xffff;
-  const popped = stackSlot(core, 2, size);
-  const flags = popped | 0;
-  frame.stack = stackSlot(core, 3, size);
-  frame.stackSelector = stackSlot(core, 4, size) & 0xffff;
+  frame.rip = addressSlot(core, 0, size);
+  frame.selector = lowSlot(core, 1, size) & 0xffff;
+  const flags = lowSlot(core, 2, size);
+  readSlot(core, 3, size);
+  frame.stackLo = core.lo;
+  frame.stackHi = core.hi;
+  frame.stackSelector = lowSlot(core, 4, size) & 0xffff;
   const cpl = registers.cpl;
   returnTo(core, frame, true);
   let writable: number = Flag.cf | Flag.pf | Flag.af | Flag.zf | Flag.sf | Flag.tf | Flag.df | Flag.of | Flag.nt;
@@ -106,18 +120,19 @@ transfers.set(Op.Iret, (core, instruction) => {
 transfers.set(Op.RetFar, (core, instruction) => {
   const size = instruction.operandSize;
   const released = instruction.operandCount > 0 ? instruction.immLo : 0;
-  frame.rip = stackSlot(core, 0, size);
-  frame.selector = stackSlot(core, 1, size) & 0xffff;
+  frame.rip = addressSlot(core, 0, size);
+  frame.selector = lowSlot(core, 1, size) & 0xffff;
   const outer = (frame.selector & 3) > core.registers.cpl;
   const above = core.registers.gpr(RSP) + 2 * size + released;
-  if (!outer) {
-    frame.stack = above;
-  } else {
+  let stack = above;
+  if (outer) {
     core.readSized(above, size, core.mmu.mode);
-    frame.stack = core.value + released;
+    stack = core.value + released;
     core.readSized(above + size, size, core.mmu.mode);
     frame.stackSelector = core.lo & 0xffff;
   }
+  frame.stackLo = lowHalf(stack);
+  frame.stackHi = highHalf(stack);
   returnTo(core, frame, outer);
   return Outcome.Jumped;
 });
@@ -152,8 +167,8 @@ transfers.set(Op.CallFar, (core, instruction) => {
   const code = readFarPointer(core, instruction);
   const stack = registers.gpr(RSP);
   const back = registers.rip + instruction.length;
-  core.writeSized(stack - 2 * size, size, lowHalf(back), highHalf(back), core.mmu.mode);
   core.writeSized(stack - size, size, registers.selector(Segment.cs), 0, core.mmu.mode);
+  core.writeSized(stack - 2 * size, size, lowHalf(back), highHalf(back), core.mmu.mode);
   loadCode(core, frame.selector, code, registers.cpl);
   registers.setNumber(StateOffset.gpr + 8 * RSP, stack - 2 * size);
   registers.rip = frame.rip;
