@@ -39,10 +39,13 @@ export interface BackingServices {
 
 /** The module of one backing, built-in or third-party: load it into the composition root's container. */
 export function backingModule({ factory, createGuestTimer }: BackingServices): ContainerModule {
+  // The one value the module has from outside; what else it says about the backing is read off it.
+  const thisFactory = token<BackingFactory>(`paravisor.BackingFactory ${factory.name}`);
   return new ContainerModule(({ bind }) => {
-    bind(BACKING_FACTORIES).toConstantValue(factory);
+    bind(thisFactory).toConstantValue(factory);
+    bind(BACKING_FACTORIES).toResolvedValue((known: BackingFactory) => known, [thisFactory]);
+    bind(USES_HARDWARE_TIMER).toResolvedValue(({ usesHardwareTimer }: BackingFactory) => usesHardwareTimer, [thisFactory]).whenNamed(factory.name);
     bind(HARDWARE_ISOLATED_GUEST_TIMER).toConstantValue(createGuestTimer).whenNamed(factory.name);
-    bind(USES_HARDWARE_TIMER).toConstantValue(factory.usesHardwareTimer).whenNamed(factory.name);
   });
 }
 

@@ -2,13 +2,14 @@
  * The door between the machine and a backing's machine half. The machine brings clocks, memory, the host and the common part of the mshv_vtl
  * driver; a machine half brings the isolation hardware and the driver's path for it.
  */
-import type { ExitReasonName, ReadonlyU64, TdcallArgument } from '@paravisor/hcl-protocol';
+import type { ExitReasonName, TdcallArgument } from '@paravisor/hcl-protocol';
 import type { MachineMemory, Processor } from '@paravisor/x86-cpu';
 import type { CostModel } from './cost.js';
 import type { HostVp } from './host.js';
 import type { KernelTimers } from './kernel-timers.js';
 import type { Ledger } from './ledger.js';
 import type { VpClock } from './clock.js';
+import type { MachineObserver } from './observer.js';
 
 /** Why `VpMachine.runGuest` came back. */
 export const GuestStop = {
@@ -118,16 +119,3 @@ export interface IsolationVp {
   /** The VMSA page of a lower VTL, or null where the backing has none. */
   vmsa(vtl: number): Uint8Array | null;
 }
-
-/** Watches the machine. Ticks are the VP's clock. The default does nothing. */
-export interface MachineObserver {
-  /** An exit was counted: `destination` and `reason` as in the ledger. */
-  exit(vp: number, vtl: number, destination: number, reason: number, ticks: number): void;
-  /** A TSC deadline was written for a lower VTL (TDVPS.TSC_DEADLINE or its like). */
-  deadlineWritten(vp: number, vtl: number, deadline: ReadonlyU64, ticks: number): void;
-  /** VTL2's clock event device was programmed for `expiryTicks`. */
-  hostTimerArmed(vp: number, expiryTicks: number, ticks: number): void;
-  hostTimerExpired(vp: number, ticks: number): void;
-}
-
-export const silentMachineObserver: MachineObserver = { exit() {}, deadlineWritten() {}, hostTimerArmed() {}, hostTimerExpired() {} };

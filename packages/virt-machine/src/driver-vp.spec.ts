@@ -15,7 +15,8 @@ import {
 import type { RunPage } from '@paravisor/hcl-protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { VpClock } from './clock.js';
-import { PathOutcome, silentMachineObserver } from './contract.js';
+import { PathOutcome } from './contract.js';
+import { silentMachineObserver } from './observer.js';
 import type { IsolationVp } from './contract.js';
 import { defaultCosts } from './cost.js';
 import { DriverVp } from './driver-vp.js';

@@ -1,7 +1,8 @@
 import { Costed, Stop } from '@paravisor/x86-cpu';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { VpClock } from './clock.js';
-import { GuestStop, silentMachineObserver } from './contract.js';
+import { GuestStop } from './contract.js';
+import { silentMachineObserver } from './observer.js';
 import { defaultCosts } from './cost.js';
 import { EventQueue } from './events.js';
 import { ContextClock, runGuest } from './guest-run.js';

@@ -1,7 +1,7 @@
 /** The host hypervisor as one VP's VTL2 meets it: every arrival here is a hypervisor exit. */
 import { ExitDestination, ExitReason } from '@paravisor/hcl-protocol';
 import type { VpClock } from './clock.js';
-import type { MachineObserver } from './contract.js';
+import type { MachineObserver } from './observer.js';
 import type { CostModel } from './cost.js';
 import { EventKind, MachineEvent } from './events.js';
 import type { EventQueue } from './events.js';

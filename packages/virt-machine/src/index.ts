@@ -1,6 +1,7 @@
 /** What lies below VTL2: clocks and events, guest RAM, the host hypervisor, the mshv_vtl driver, the exit ledger and the cost model. */
 export * from './clock.js';
 export * from './contract.js';
+export * from './observer.js';
 export * from './cost.js';
 export { EventKind, MachineEvent } from './events.js';
 export { HostVp, Vtl2Interrupt } from './host.js';

@@ -1,7 +1,7 @@
 import { ExitDestination, ExitReason } from '@paravisor/hcl-protocol';
 import { describe, expect, it } from 'vitest';
 import { VpClock } from './clock.js';
-import { silentMachineObserver } from './contract.js';
+import { silentMachineObserver } from './observer.js';
 import { defaultCosts } from './cost.js';
 import { EventQueue } from './events.js';
 import { HostVp, Vtl2Interrupt } from './host.js';

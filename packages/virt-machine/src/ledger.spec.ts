@@ -1,6 +1,6 @@
 import { ExitDestination, ExitReason, exitReasonNames } from '@paravisor/hcl-protocol';
 import { describe, expect, it } from 'vitest';
-import { silentMachineObserver } from './contract.js';
+import { silentMachineObserver } from './observer.js';
 import { Ledger } from './ledger.js';
 
 const { Paravisor, User, Hypervisor } = ExitDestination;

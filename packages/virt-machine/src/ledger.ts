@@ -1,8 +1,8 @@
 /** The exit ledger: every exit once, by VP, VTL, destination and reason. */
 import { ExitDestination, exitDestinationNames, exitReasonNames, exitReasonsOf } from '@paravisor/hcl-protocol';
 import type { ExitReasonName } from '@paravisor/hcl-protocol';
-import { silentMachineObserver } from './contract.js';
-import type { MachineObserver } from './contract.js';
+import { silentMachineObserver } from './observer.js';
+import type { MachineObserver } from './observer.js';
 
 /** VTLs the ledger tells apart; VTL2 is where hypervisor exits of the paravisor itself are counted. */
 const VTL_COUNT = 3;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { VpClock } from './clock.js';
-import { silentMachineObserver } from './contract.js';
+import { silentMachineObserver } from './observer.js';
 import { defaultCosts } from './cost.js';
 import { EventQueue } from './events.js';
 import { HostVp } from './host.js';

@@ -1,7 +1,24 @@
 /** How local APICs of one VTL reach each other: destinations of an interrupt message (SDM volume 3, 11.6.2; openvmm `LocalApicSet`). */
 import { DeliveryMode, Icr, Shorthand } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
-import type { LocalApic } from './local-apic.js';
+
+/** What sending an interrupt message needs of an APIC. */
+export interface IpiTarget {
+  readonly vp: number;
+  readonly vtl: number;
+  readonly apicId: number;
+  readonly hardwareEnabled: boolean;
+  readonly softwareEnabled: boolean;
+  readonly x2apicEnabled: boolean;
+  /** LDR bits 31:24 (xAPIC). */
+  readonly logicalId: number;
+  /** DFR selects the cluster model (xAPIC). */
+  readonly clusterMode: boolean;
+  /** Stages a request; true when it is news for the VP. */
+  stage(deliveryMode: number, vector: number, levelTriggered: boolean, autoEoi: boolean): boolean;
+  /** Stages a request of the APIC's own: nobody is woken. */
+  stageForSelf(deliveryMode: number, vector: number, levelTriggered: boolean): boolean;
+}
 
 /** Told when a request waits in the APIC of a VP: it is to scan that VTL's APIC with `scanIrr` in its next round, and soon. */
 export interface ApicWaker {
@@ -27,14 +44,14 @@ const BROADCAST_XAPIC = 0xff;
 /** All local APICs of one VTL. */
 export class LocalApicSet {
   readonly #waker: ApicWaker;
-  readonly #byId: LocalApic[] = [];
+  readonly #byId: IpiTarget[] = [];
 
   constructor(waker: ApicWaker) {
     this.#waker = waker;
   }
 
   /** Called by an APIC that comes into being. Throws `RangeError` when its id is taken. */
-  add(apic: LocalApic): void {
+  add(apic: IpiTarget): void {
     if (this.#byId.some((other) => other.apicId === apic.apicId)) throw new RangeError(`APIC id ${apic.apicId} is taken`);
     this.#byId.push(apic);
     this.#byId.sort((a, b) => a.apicId - b.apicId);
@@ -56,11 +73,11 @@ export class LocalApicSet {
   }
 
   /** Stages a request in one APIC, if it is hardware-enabled, and wakes its VP when that is news. */
-  request(apic: LocalApic, deliveryMode: number, vector: number, levelTriggered: boolean, autoEoi: boolean): void {
+  request(apic: IpiTarget, deliveryMode: number, vector: number, levelTriggered: boolean, autoEoi: boolean): void {
     if (apic.hardwareEnabled && apic.stage(deliveryMode, vector, levelTriggered, autoEoi)) this.#waker.wake(apic.vp, apic.vtl);
   }
 
-  #matches(apic: LocalApic, destination: Destination, id: number, x2apic: boolean, cluster: boolean): boolean {
+  #matches(apic: IpiTarget, destination: Destination, id: number, x2apic: boolean, cluster: boolean): boolean {
     switch (destination) {
       case Destination.Physical:
         return apic.apicId === id;
@@ -89,7 +106,7 @@ export class LocalApicSet {
 }
 
 /** Sends what ICR says. Lowest priority is not sent in x2APIC mode, an INIT de-assertion and ExtINT never. */
-export function sendIpi(set: LocalApicSet, sender: LocalApic, icr: ReadonlyU64): void {
+export function sendIpi(set: LocalApicSet, sender: IpiTarget, icr: ReadonlyU64): void {
   const { lo, hi } = icr;
   const { x2apicEnabled } = sender;
   const deliveryMode = (lo & Icr.DeliveryMask) >>> Icr.DeliveryShift;

@@ -1,7 +1,7 @@
 import { ApicRegister, HvMsr, MSR_APIC_BASE, U64, u64ToNumber } from '@paravisor/hcl-protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../conformance/manual-clock.js';
-import { MsrStatus } from '../contract/backing.js';
+import { MsrStatus } from '../contract/status.js';
 import { VmTimeAccess } from '../time/index.js';
 import { LocalApicSet } from './ipi.js';
 import { LocalApic } from './local-apic.js';

@@ -12,13 +12,13 @@ import {
   X2APIC_MSR_LAST,
 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
-import { MsrStatus } from '../contract/backing.js';
+import { MsrStatus } from '../contract/status.js';
 import { TimerSource } from '../contract/observer.js';
 import type { TimerObserver } from '../contract/observer.js';
 import type { VmTimeAccess } from '../time/index.js';
 import { ApicBaseRegister } from './base-register.js';
 import { sendIpi } from './ipi.js';
-import type { LocalApicSet } from './ipi.js';
+import type { IpiTarget, LocalApicSet } from './ipi.js';
 import type { ApicWork, Cr8Access, LocalApicOptions } from './options.js';
 import { ApicRequests, Work } from './requests.js';
 import { APIC_TIMER_HZ, ApicTimer } from './timer.js';
@@ -33,7 +33,7 @@ const ICR_HIGH_MASK_XAPIC = 0xff000000 | 0;
 const DFR_FLAT = 0xffffffff | 0;
 const DFR_CLUSTER = 0x0fffffff;
 
-export class LocalApic {
+export class LocalApic implements IpiTarget {
   readonly vp: number;
   readonly vtl: number;
   readonly apicId: number;

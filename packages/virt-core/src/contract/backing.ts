@@ -1,8 +1,9 @@
-import type { Hcl, HclVp, ReadonlyU64, RunStatus, U64 } from '@paravisor/hcl-protocol';
+import type { Hcl, HclVp, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import type { LocalApic } from '../apic/index.js';
 import type { VmTimeAccess } from '../time/index.js';
+import type { BackingVp } from './backing-vp.js';
 import type { HardwareIsolatedGuestTimer } from './guest-timer.js';
-import type { GuestRegisters, InitialRegisters } from './registers.js';
+import type { EmulationStatus, MsrStatus } from './status.js';
 
 /** Isolation as the guest and reports name it. */
 export type Isolation = 'tdx' | 'snp' | 'none' | (string & {});
@@ -73,21 +74,6 @@ export interface BackingVpContext {
   readonly handlers: ExitHandlers;
 }
 
-/** Result of an MSR access. */
-export const MsrStatus = { Ok: 0, /** Inject #GP(0). */ GeneralProtection: 1 } as const;
-export type MsrStatus = (typeof MsrStatus)[keyof typeof MsrStatus];
-
-/** Result of emulating an instruction. */
-export const EmulationStatus = {
-  /** Registers, RIP included, are updated. The interrupt shadow is the backing's to clear. */
-  Done: 0,
-  /** An exception was injected through the backing; RIP is unchanged. */
-  Faulted: 1,
-  /** The VP cannot go on: a fault was recorded with `fatal`. */
-  Fatal: 2,
-} as const;
-export type EmulationStatus = (typeof EmulationStatus)[keyof typeof EmulationStatus];
-
 /** Backing-neutral exit handling, made by virt-core for each VP. Nothing here advances RIP except the emulators. */
 export interface ExitHandlers {
   /** Guest CPUID: native leaves filtered, hypervisor leaves made up. EAX EBX ECX EDX into `out`. */
@@ -107,28 +93,4 @@ export interface ExitHandlers {
   halt(vtl: number): void;
   /** Ends the VP: triple fault, unknown exit, or an entry that failed. `reason` is one plain clause. */
   fatal(vtl: number, reason: string): void;
-}
-
-/** The per-VP part. The VP loop calls these; each backing documents the driver state it touches. */
-export interface BackingVp {
-  readonly registers: (vtl: number) => GuestRegisters;
-  /** Gives a lower VTL its start state. Once per VTL, before the first run. */
-  initialize(vtl: number, registers: InitialRegisters): void;
-
-  /** Called each round before the SynIC scans: turns events cut off by the last exit into pending injections. */
-  deliverPendingEvents(vtl: number): void;
-  /**
-   * The local APIC offers its highest deliverable vector; called every round while it stays pending. Acknowledge at the APIC when the guest will take it.
-   * The loop has already ended a halt that the interrupt ends (`BackingShared.interruptEndsHaltWithoutIf`).
-   */
-  offerInterrupt(vtl: number, vector: number): void;
-  /** An NMI is pending; called once for it. Keep it until the guest can take it. The loop has already ended a halt. */
-  offerNmi(vtl: number): void;
-  /** Queues an exception for the guest's next entry. `errorCode` below 0 means none. */
-  injectException(vtl: number, vector: number, errorCode: number): void;
-
-  /** Everything between the loop and the run ioctl: begin, halted flag, VTL selection, private registers. `halted`: idle instead of running. */
-  beforeRun(vtl: number, halted: boolean): void;
-  /** Everything after the run ioctl: private registers, end, then the exit itself through the handlers. `status` is Finished or Cancelled. */
-  afterRun(vtl: number, status: RunStatus): void;
 }

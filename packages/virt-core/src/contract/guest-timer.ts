@@ -1,5 +1,5 @@
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
-import type { BackingVp } from './backing.js';
+import type { BackingVp } from './backing-vp.js';
 
 /**
  * How a lower VTL's synthetic timers get their deadline (openvmm `HardwareIsolatedGuestTimer`, PR 2483 and PR 4224). A backing owns one

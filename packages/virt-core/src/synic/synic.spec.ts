@@ -1,7 +1,7 @@
 import { HvMsr, U64, hvTimerMessagePayloadLayout, u64ToBigInt, u64ToNumber, viewHvMessage, viewOf } from '@paravisor/hcl-protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FlatMemory } from '../conformance/flat-memory.js';
-import { MsrStatus } from '../contract/backing.js';
+import { MsrStatus } from '../contract/status.js';
 import { PostStatus, Synic } from './synic.js';
 
 const SIMP = 0x1000;

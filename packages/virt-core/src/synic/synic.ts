@@ -1,7 +1,7 @@
 /** The synthetic interrupt controller of one lower VTL of one VP (TLFS "Virtual Interrupt Controller"; openvmm `ProcessorSynic`). */
 import { HvMsr, REGISTER_ENABLE, SINT_COUNT, STIMER_COUNT, U64, hvMessageLayout } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, ReadonlyU64 } from '@paravisor/hcl-protocol';
-import { MsrStatus } from '../contract/backing.js';
+import { MsrStatus } from '../contract/status.js';
 import type { TimerObserver } from '../contract/observer.js';
 import { OverlayPage } from './overlay-page.js';
 import { SintState } from './sints.js';

@@ -1,6 +1,6 @@
 import { U64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
-import type { BackingVp } from '../contract/backing.js';
+import type { BackingVp } from '../contract/backing-vp.js';
 import type { HardwareIsolatedGuestTimer } from '../contract/guest-timer.js';
 import type { VmTimeAccess } from '../time/index.js';
 
