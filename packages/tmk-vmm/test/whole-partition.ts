@@ -7,7 +7,7 @@ import type { Partition, PartitionOptions, RunOutcome, TmkImage } from '@paravis
 import { guest } from './tool.js';
 
 /** Every backing with every timer it can have. */
-const configurations = {
+export const configurations = {
   'tdx, hardware timer': () => ({ backing: tdxBacking(), guestTimer: 'hardware' }),
   'tdx, VmTime': () => ({ backing: tdxBacking(), guestTimer: 'vmtime' }),
   'snp, VmTime': () => ({ backing: snpBacking(), guestTimer: 'vmtime' }),

@@ -150,10 +150,14 @@ function readSections(bytes: ElfBytes): Section[] {
   });
 }
 
+/** Characters kept of a section's name: thousands of headers may share one unterminated table. */
+const SECTION_NAME_LIMIT = 256;
+
 /** The zero-terminated ASCII at `offset` of a string table; what lies outside the table reads as nothing. */
 function textAt(table: Uint8Array, offset: number): string {
   let text = '';
-  for (let i = offset; i < table.length && table[i] !== 0; i++) text += String.fromCharCode(table[i]!);
+  const end = Math.min(table.length, offset + SECTION_NAME_LIMIT);
+  for (let i = offset; i < end && table[i] !== 0; i++) text += String.fromCharCode(table[i]!);
   return text;
 }
 
@@ -165,14 +169,18 @@ export function sectionContents(file: ElfFile, section: Section): Uint8Array {
 
 /**
  * Addresses, as linked, of 64-bit words that relocation fills with image base + addend (R_X86_64_RELATIVE), and their addends. In a static PIE the
- * words themselves may be zero in the file; the guest applies these at start.
+ * words themselves may be zero in the file; the guest applies these at start. Throws `ElfError`.
  */
 export function relativeAddends(file: ElfFile): Map<bigint, bigint> {
   const addends = new Map<bigint, bigint>();
+  let read = 0n;
   for (const section of file.sections) {
     if (section.type !== SHT_RELA) continue;
     const what = `the relocations in ${section.name}`;
     file.bytes.slice(section.offset, section.size, what);
+    // Thousands of headers may name the same bytes: reading them all would take a small file for ever.
+    read += section.size;
+    if (read > BigInt(file.bytes.length)) throw new ElfError('malformed', `its relocation sections overlap: they hold ${hex(read)} bytes in a file of ${hex(file.bytes.length)}: link the guest anew`);
     for (let at = section.offset; at + RELA_SIZE <= section.offset + section.size; at += RELA_SIZE) {
       if (Number(file.bytes.u64(at + 8n, what) & 0xffffffffn) !== R_X86_64_RELATIVE) continue;
       addends.set(file.bytes.u64(at, what), file.bytes.u64(at + 16n, what));

@@ -166,6 +166,23 @@ describe('readTmk', () => {
     }
   });
 
+  it('refuses a name that is half the file: thousands of descriptors may share it', () => {
+    const file = new Uint8Array(0x10000);
+    file.set(smallTmk({ load: { fileSize: 0x8000n, memorySize: 0x8000n }, patch: (view) => view.setBigUint64(Number(TESTS_OFFSET) + 8, 0x1001n, true) }));
+    expect(refusal(file)).toBe('bad-tmk-tests');
+  });
+
+  it('refuses relocation sections that overlap: reading one table thousands of times takes for ever', () => {
+    const file = smallTmk({ type: 3, base: 0n, relocated: true });
+    const view = new DataView(file.buffer);
+    for (const header of [0x240, 0x240 + 2 * 64]) {
+      view.setUint32(header + 4, 4, true);
+      view.setBigUint64(header + 24, 0n, true);
+      view.setBigUint64(header + 32, BigInt(file.length), true);
+    }
+    expect(refusal(file)).toBe('malformed');
+  });
+
   it('refuses changed bytes with an ElfError or reads them, and throws nothing else', () => {
     const change = fc.tuple(fc.nat(0x33f), fc.nat(255));
     fc.assert(

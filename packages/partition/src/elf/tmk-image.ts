@@ -108,11 +108,16 @@ function readTest(elf: ElfFile, section: Section, addends: ReadonlyMap<bigint, b
   };
 }
 
+/** Longer names are no names: thousands of descriptors may share one long text. */
+const NAME_LIMIT = 4096n;
+
 /** A name is somewhere in the image, at an address as linked; only bytes that the file holds can be one. */
 function nameBytes(elf: ElfFile, address: bigint, length: bigint, index: number): Uint8Array {
   for (const { virtualAddress, contents } of elf.segments) {
     const offset = address - virtualAddress;
-    if (offset >= 0n && offset + length <= BigInt(contents.length)) return contents.subarray(Number(offset), Number(offset + length));
+    if (offset < 0n || offset + length > BigInt(contents.length)) continue;
+    if (length > NAME_LIMIT) throw new ElfError('bad-tmk-tests', `the name of test ${index} is ${length} bytes long, more than ${NAME_LIMIT}: the descriptors are not those the guest was built with`);
+    return contents.subarray(Number(offset), Number(offset + length));
   }
   throw new ElfError('name-outside-file', `the name of test ${index} is at ${hex(address)} with ${length} bytes, which no segment holds in the file: link the guest with its read-only data`);
 }

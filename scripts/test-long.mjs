@@ -1,0 +1,14 @@
+/**
+ * `npm run test:long`: the fuzzers of `npm test` at full length, with their figures printed: 100,000 mutated ELF files, 1,000,000 random instruction
+ * streams through decoder and processor, 3,000 random guests under every backing and timer. Takes tens of minutes. Arguments choose among them, as in
+ * `npm run test:long -- hostile-files`.
+ */
+import { prepare, run, tool } from './workspace.mjs';
+
+prepare();
+const chosen = process.argv.slice(2);
+const fuzzers = ['hostile-files', 'hostile-streams', 'hostile-guests', 'hostile-arguments'];
+run(process.execPath, {
+  args: [tool('vitest'), 'run', '--disable-console-intercept', ...(chosen.length > 0 ? chosen : fuzzers)],
+  env: { ...process.env, PARAVISOR_LONG: '1' },
+});
