@@ -5,14 +5,16 @@ import { join } from 'node:path';
 import { root, tool } from './workspace.mjs';
 
 /** A file that is the business of this repository alone: tests, their data, compiler state, the bundle that only the repository starts. */
-const internal = /\.spec\.|\.tsbuildinfo$|(?:^|\/)(?:test|bench|node_modules)\/|^dist\/bundle\.js/;
+const internal = /\.spec\.|\.tsbuildinfo$|(?:^|\/)(?:test|bench|node_modules)\/|^dist\/bundle/;
+
+/** Whether npm can only be started through a shell: on Windows it is a script with an extension of its own. */
+export const shellForNpm = process.platform === 'win32';
 
 /** `npm pack` of every package that is published. Each has its manifest, the tarball's path, and the paths of the files in it. */
 export function packAll(destination) {
   const folders = readdirSync(join(root, 'packages')).toSorted();
   const specs = folders.map((folder) => `./packages/${folder}`);
-  // A shell, because npm is a script with an extension of its own on Windows.
-  const report = execFileSync('npm', ['pack', '--json', '--pack-destination', destination, ...specs], { cwd: root, shell: true, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  const report = execFileSync('npm', ['pack', '--json', '--pack-destination', destination, ...specs], { cwd: root, shell: shellForNpm, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   return JSON.parse(report).map(({ filename, files }, index) => ({
     folder: folders[index],
     manifest: JSON.parse(readFileSync(join(root, specs[index], 'package.json'), 'utf8')),

@@ -4,8 +4,8 @@ const bundle = new URL('../dist/bundle.js', import.meta.url);
 const packages = new URL('../../', import.meta.url);
 
 /**
- * The tool and all it imports in one file, which loads several times as fast as some 700 modules do: its URL, or null when there is none or when
- * some package here was built after it. `tsc -b` leaves a .tsbuildinfo in each package's dist.
+ * The tool and all it imports in a few files, which load several times as fast as some 700 modules do: the first one's URL, or null when there is none
+ * or when some package here was built after it. `tsc -b` leaves a .tsbuildinfo in each package's dist.
  */
 export function freshBundle() {
   const bundled = modified(bundle);

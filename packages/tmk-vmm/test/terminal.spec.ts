@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { main } from '../src/main.js';
+import { pretty } from '../src/reporters/pretty.js';
+import { styleFor } from '../src/reporters/style.js';
+import { sampleReport } from './sample-report.js';
 import { guest } from './tool.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tmk-vmm-terminal-'));
@@ -55,6 +58,15 @@ describe('colours', () => {
     const output = join(folder, 'report.txt');
     await look([...boot, '--output', output], { stdoutIsTTY: true, env: { FORCE_COLOR: '1' } });
     expect(readFileSync(output, 'utf8')).not.toContain(ESCAPE);
+  });
+});
+
+describe('a guest', () => {
+  it('cannot drive the terminal: what it writes is shown, not obeyed', () => {
+    const runs = sampleReport.runs.map((run) => ({ ...run, tests: run.tests.map((test) => ({ ...test, ok: false })) }));
+    const text = pretty({ ...sampleReport, runs }, styleFor(false));
+    expect(text).toContain(String.raw`  | \x00\x1b[2J\r\n    not ok 1`);
+    expect(text.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
   });
 });
 

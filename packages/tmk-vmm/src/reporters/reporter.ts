@@ -1,14 +1,16 @@
 import type { ReporterName } from '../cli/commands.js';
 import type { ResultsReport } from '../report-model.js';
+import { toJson } from './json.js';
+import { pretty } from './pretty.js';
 import type { Style } from './style.js';
 
-/** A run's results as one of the reporters shows them. Each is loaded when asked for: the XML and YAML libraries would cost every start. */
+/** A run's results as one of the reporters shows them. XML and YAML are loaded when asked for: their libraries would cost every start. */
 export async function render(reporter: ReporterName, report: ResultsReport, style: Style): Promise<string> {
   switch (reporter) {
     case 'pretty':
-      return (await import('./pretty.js')).pretty(report, style);
+      return pretty(report, style);
     case 'json':
-      return (await import('./json.js')).toJson(report);
+      return toJson(report);
     case 'junit':
       return (await import('./junit.js')).junit(report);
     case 'tap':
