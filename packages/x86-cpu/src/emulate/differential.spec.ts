@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CODE, DATA_SIZE } from '../../test/differential/address-map.js';
 import { BareMachine, codeWindow } from '../../test/differential/bare-machine.js';
 import { ModelCpu } from '../../test/differential/model-cpu.js';
-import { LEFT_OUT, Random, definedCode } from '../../test/differential/random-code.js';
-import { RECORDED_DATA_SIZE, readRecording, recordedMemory } from '../../test/native/recording.js';
+import { Random, definedCode } from '../../test/differential/random-code.js';
 import { decode } from '../decode/decode.js';
 import { CodeMode, createInstruction, OperandKind } from '../decode/instruction.js';
 import type { Instruction } from '../decode/instruction.js';
@@ -55,29 +54,6 @@ function difference(code: Uint8Array, found: State, expected: State): string | u
 }
 
 describe('the processor', () => {
-  it('does what a real one did in every recorded case', () => {
-    const machine = new BareMachine();
-    const memory = new Uint8Array(RECORDED_DATA_SIZE);
-    const differences: string[] = [];
-    for (const one of readRecording().cases) {
-      decode(one.code, 0, one.code.length, CodeMode.Bits64, instruction);
-      if (LEFT_OUT.has(instruction.op)) continue;
-      machine.writeData(recordedMemory());
-      machine.prepare(one.code, one.before, one.flagsBefore & COMPARED);
-      let vector = machine.step();
-      while (vector < 0 && machine.rip === CODE) vector = machine.step();
-      machine.readData(memory);
-      const compared = COMPARED & ~undefinedFlags(instruction, one.before[1]!);
-      const found = difference(
-        one.code,
-        { vector, registers: machine.registers, flags: machine.flags & compared, rip: machine.rip, memory },
-        { vector: one.divideError ? 0 : -1, registers: one.after, flags: one.flagsAfter & compared, rip: one.ripAfter, memory: one.memoryAfter },
-      );
-      if (found !== undefined) differences.push(found);
-    }
-    expect(differences).toEqual([]);
-  });
-
   it('agrees with the emulator over random instructions and operands, faults and every REP iteration included', () => {
     const random = new Random(0x2545_f491_4f6c_dd1dn);
     const machine = new BareMachine();

@@ -163,10 +163,10 @@ function portOut(cpu: EmulatorCpu, instruction: Instruction, nextRip: bigint): E
 /** CMPXCHG8B and CMPXCHG16B, whose operand is two halves; the latter faults unless aligned (SDM vol. 2). */
 function compareExchangePair(cpu: EmulatorCpu, instruction: Instruction, nextRip: bigint): EmulateOutcome {
   const half = instruction.operands[0].size / 2;
-  const place = locate(cpu, instruction, instruction.operands[0], Access.Write, 0n);
-  if (isOutcome(place)) return place;
   const linear = linearAddress(cpu, instruction);
   if (half === 8 && linear % 16n !== 0n) return Outcome.generalProtection;
+  const place = locate(cpu, instruction, instruction.operands[0], Access.Write, 0n);
+  if (isOutcome(place)) return place;
   const upper = (linear + BigInt(half)) & ones(64);
   if (!cpu.canWriteMemory(linear, half) || !cpu.canWriteMemory(upper, half)) return Outcome.accessFailed;
   const low = cpu.readMemory(linear, half);

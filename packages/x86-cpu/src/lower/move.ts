@@ -186,6 +186,8 @@ moves.set(Op.Enter, (b) => {
   const frame = b.temporary(Temporary.first);
   const stack = b.register(RSP);
   b.emit('store8.base', stack, -8, b.register(RBP));
+  // Nothing is written where RSP ends up, but it must be writable (SDM volume 2, ENTER).
+  b.emit('wload8', b.temporary(Temporary.second), stack, -8 - immLo);
   b.emit('lea8.base', frame, stack, -8);
   b.emit('lea8.base', stack, stack, -8 - immLo);
   b.emit('move8', b.register(RBP), frame);

@@ -137,8 +137,8 @@ for (const [op, segment, write] of [
   msrs.set(op, (core, instruction) => {
     const { registers } = core;
     if (!(registers.lo(StateOffset.cr4) & Cr4.fsgsbase)) core.raise(Vector.ud, -1);
-    const { reg } = instruction.operands[0];
-    const size = instruction.operandSize;
+    // 4 bytes without REX.W: 66 does not make them 2.
+    const { reg, size } = instruction.operands[0];
     if (!write) {
       writeRegister(core, reg, size, registers.lo(segmentBase(segment)), registers.hi(segmentBase(segment)));
       return Outcome.Done;

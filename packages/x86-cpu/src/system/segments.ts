@@ -146,7 +146,9 @@ for (const [op, types] of [
       (found.attributes & Attribute.s || types.has(found.attributes & Attribute.type)) &&
       isVisible(core, selector, found.attributes);
     if (found !== undefined && accepted) {
-      const rights = (found.attributes & 0xf0ff) << 8;
+      // Limit bits 19:16 come along: the manuals leave them open, processors give them.
+      const limit = found.attributes & Attribute.g ? found.limit >>> 28 : (found.limit >>> 16) & 0xf;
+      const rights = ((found.attributes & 0xf0ff) << 8) | (limit << 16);
       writeRegister(core, destination.reg, instruction.operandSize, op === Op.Lar ? rights : found.limit, 0);
     }
     core.setZero(found !== undefined && Boolean(accepted));

@@ -70,6 +70,8 @@ wideExchange.set(Op.Enter, (core, instruction) => {
     core.writeSized(stack, size, frame | 0, Math.floor(frame / 2 ** 32), access);
   }
   stack -= instruction.immLo;
+  // Nothing is written there, but it must be writable (SDM volume 2, ENTER).
+  core.readSized(stack, size, access | PageAccess.Write);
   if (size === 8) registers.setNumber(StateOffset.gpr + 8 * RBP, frame);
   else registers.setGpr(RBP, (registers.gprLo(RBP) & ~0xffff) | (frame & 0xffff), registers.gprHi(RBP));
   registers.setNumber(StateOffset.gpr + 8 * RSP, stack);
