@@ -9,7 +9,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writ
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { examplesOf } from './readme-examples.mjs';
-import { closureOf, packAll, tarballFaults } from './tarballs.mjs';
+import { closureOf, packAll, shellForNpm, tarballFaults } from './tarballs.mjs';
 import { prepare, root, tool } from './workspace.mjs';
 
 // The scripts have to load where nothing is installed yet; what is not Node's own comes after this.
@@ -22,7 +22,7 @@ const faults = [];
 /** Runs a program and gives its output, or null after noting down that it failed. */
 function attempt(title, command, args, { cwd, node = process.execPath } = {}) {
   const path = [dirname(node), join(cwd, 'node_modules', '.bin'), process.env.PATH].join(delimiter);
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: 'utf8', env: { ...process.env, PATH: path }, shell: command === 'npm' });
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: 'utf8', env: { ...process.env, PATH: path }, shell: command === 'npm' && shellForNpm });
   if (status === 0) return stdout;
   faults.push(`${title}: ${command} ${args.join(' ')}\n${error?.message ?? ''}${stdout}${stderr}`.trimEnd());
   return null;
