@@ -18,7 +18,8 @@ import { VpClock } from './clock.js';
 import { PathOutcome } from './contract.js';
 import { silentMachineObserver } from './observer.js';
 import type { IsolationVp } from './contract.js';
-import { defaultCosts } from './cost.js';
+import { costFigures, costNames, defaultCosts, withCosts } from './cost.js';
+import type { CostModel } from './cost.js';
 import { DriverVp } from './driver-vp.js';
 import { EventQueue } from './events.js';
 import { HostVp } from './host.js';
@@ -79,11 +80,13 @@ let isolation: ScriptedIsolation;
 let driver: DriverVp;
 let page: RunPage;
 
-beforeEach(() => {
+beforeEach(() => build(defaultCosts));
+
+function build(costs: CostModel): void {
   clock = new VpClock(TSC_HZ, TSC_HZ);
   const events = new EventQueue();
   ledger = new Ledger(1, silentMachineObserver, []);
-  host = new HostVp({ index: 0, clock, events, ledger, costs: defaultCosts, observer: silentMachineObserver });
+  host = new HostVp({ index: 0, clock, events, ledger, costs, observer: silentMachineObserver });
   schedule = new Schedule({ vps: [{ clock, host }], events, quantumTicks: 0, seed: 0 });
   const osTime = new OsTime(TSC_HZ);
   timers = new KernelTimers(clock, host, osTime);
@@ -91,7 +94,7 @@ beforeEach(() => {
   const runPage = new Uint8Array(4096);
   page = viewRunPage(runPage);
   driver = new DriverVp({
-    vp: { index: 0, clock, host, timers, costs: defaultCosts, ledger, runPage, apicPage: new Uint8Array(4096) },
+    vp: { index: 0, clock, host, timers, costs, ledger, runPage, apicPage: new Uint8Array(4096) },
     isolation,
     schedule,
     osTime,
@@ -100,7 +103,7 @@ beforeEach(() => {
     hostCallReason: ExitReason.tdvmcall,
     lastVtl: () => 0,
   });
-});
+}
 
 const userExits = () => ledger.snapshot().byReason.user;
 const hostExits = (reason: 'timer_arm' | 'timer_expiry' | 'halt' | 'tdvmcall') => ledger.countOf(ExitDestination.Hypervisor, ExitReason[reason]);
@@ -243,6 +246,21 @@ describe('a halted VP (HALTED flag)', () => {
     expect(driver.run()).toBe(RunStatus.Finished);
     expect(userExits()).toEqual({ msr_write: 1 });
     expect(isolation.calls).toEqual(['beforeIdle', 'afterIdle']);
+  });
+
+  it('reaches a tick its timer is a little early for, every time, even at the least costs: no loop stands still', () => {
+    build(withCosts(defaultCosts, Object.fromEntries(costNames.map((name) => [name, costFigures[name].minimum]))));
+    const timer = timers.create(() => {});
+    const wanted = clock.now + 50;
+    // As the TDX path idles towards a deadline less than a nanosecond away: its timer is due at once, the deadline is not.
+    isolation.onIdle = () => {
+      if (isolation.calls.length > 1000) throw new Error('the VP idles for ever, and its clock stands');
+      timer.startAfter(0);
+      isolation.wake = clock.now >= wanted ? PathOutcome.Exit : PathOutcome.Again;
+    };
+    page.flags = RunFlag.Halted;
+    expect(driver.run()).toBe(RunStatus.Finished);
+    expect(clock.now).toBeGreaterThanOrEqual(wanted);
   });
 
   it('idles again after an interrupt that ends nothing: each time is a halt', () => {
