@@ -81,7 +81,8 @@ class Comparison {
       this.equal++;
       return;
     }
-    const known = this.#known.find(({ applies }) => applies(instruction));
+    const raised = found.fault?.vector ?? -1;
+    const known = this.#known.find(({ vector, applies }) => applies(instruction) && (vector === undefined || vector === raised));
     if (known === undefined) this.unexpected.push(text);
     else this.known.set(known, (this.known.get(known) ?? 0) + 1);
   }
