@@ -8,10 +8,11 @@ import {
   OffloadFlag,
   RunFlag,
   RunStatus,
+  U64,
   u64ToNumber,
   viewRunPage,
 } from '@paravisor/hcl-protocol';
-import type { HclVp, ReadonlyU64, RunPage, TdcallArgument, U64 } from '@paravisor/hcl-protocol';
+import type { HclVp, ReadonlyU64, RunPage, TdcallArgument } from '@paravisor/hcl-protocol';
 import { PathOutcome } from './contract.js';
 import type { IsolationVp, VpMachine } from './contract.js';
 import { Vtl2Interrupt } from './host.js';
@@ -64,6 +65,8 @@ export class DriverVp implements HclVp {
   readonly #page: RunPage;
   readonly #isolation: IsolationVp;
   readonly #pollTimer: KernelTimer;
+  /** OS time, ns, the poll file's timer was last asked for. */
+  readonly #pollTimeNs = new U64();
   #stand: Stand = Stand.User;
 
   constructor(parts: DriverVpParts) {
@@ -245,6 +248,9 @@ export class DriverVp implements HclVp {
 
   /** One system call and what `KernelTimer.start` costs; nothing for the time it has. Times past 2^53 ns are never. */
   armTimer(osNs: ReadonlyU64): void {
+    // The common case on the way of an exit: nothing to convert.
+    if (this.#pollTimer.started && this.#pollTimeNs.equals(osNs)) return;
+    this.#pollTimeNs.set(osNs);
     const expiry = this.#parts.osTime.ticksAt(u64ToNumber(osNs));
     if (expiry === this.#pollTimer.expiry) return;
     this.#enterIoctl();
