@@ -37,6 +37,16 @@ describe('exceptions', () => {
     expect(frame(guest, STACK, true)[0]).toBe(3n);
   });
 
+  it.each([
+    ['jmp rax', '48 c7 c0 ff ff ff ff ff e0'],
+    ['ret', '48 c7 c0 ff ff ff ff 50 c3'],
+  ])('%s to the last byte of the address space faults there: no block of the jump cache answers to all ones', (_name, hex) => {
+    const guest = new Guest().load(code(hex));
+    expect(guest.finish()).toBe(Stop.Halted);
+    expect(guest.handled).toBe(14);
+    expect(guest.get(stateLayout.cr2)).toBe(0xffffffffffffffffn);
+  });
+
   it('#DE comes before any register changes', () => {
     const guest = new Guest().load(code('48 f7 f1' /* div rcx */));
     guest.setReg(Reg.rax, 5n);

@@ -146,7 +146,9 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   #flushJumpCache(): void {
     if (!this.#jumpCacheUsed) return;
+    // No address finds an entry like this: all ones has its place in the first one, and 1 has it elsewhere.
     this.#memory.fill(-1, this.#jumpCache >> 2, (this.#jumpCache + JUMP_CACHE_SIZE) >> 2);
+    this.#memory[this.#jumpCache >> 2] = 1;
     this.#jumpCacheUsed = false;
   }
 
