@@ -9,6 +9,6 @@ prepare();
 const chosen = process.argv.slice(2);
 const fuzzers = ['hostile-files', 'hostile-streams', 'hostile-guests', 'hostile-arguments'];
 run(process.execPath, {
-  args: [tool('vitest'), 'run', '--disable-console-intercept', ...(chosen.length > 0 ? chosen : fuzzers)],
+  args: [tool('vitest'), 'run', ...(chosen.length > 0 ? chosen : fuzzers), '--disable-console-intercept'],
   env: { ...process.env, PARAVISOR_LONG: '1' },
 });

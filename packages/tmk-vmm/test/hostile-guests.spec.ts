@@ -4,13 +4,13 @@ import { createPartition, readTmk, tmkLoader } from '@paravisor/partition';
 import type { PartitionLoader, TmkImage } from '@paravisor/partition';
 import { expect, it } from 'vitest';
 import { Random, amount, patience, report } from './random.js';
-import { configurations, everyConfiguration, smallGuest } from './whole-partition.js';
+import { configurations, everyConfiguration, machineCode, smallGuest } from './whole-partition.js';
 
 const images = ['basics', 'timers', 'hostile'].map((name) => readTmk(readFileSync(new URL(`../../tmk-guests/elf/${name}.elf`, import.meta.url))));
 const PAGE = 4096;
 
 /** Instructions that leave the guest or change what it is; random operands follow. */
-const starts = ['0f30', '0f32', '0fa2', '0f01', '0f22', '0f20', 'f4', 'fbf4', 'ee', 'ed', 'f3a4', 'f348a5', 'f3aa', 'cd', '0f0b', '48cf', '0f00', '0f05', 'c7042500e0', '8b0425', 'a3', '66', 'f0', 'e8', 'e9', '48'].map((hex) => Buffer.from(hex, 'hex'));
+const starts = ['0f30', '0f32', '0fa2', '0f01', '0f22', '0f20', 'f4', 'fbf4', 'ee', 'ed', 'f3a4', 'f348a5', 'f3aa', 'cd', '0f0b', '48cf', '0f00', '0f05', 'c7042500e0', '8b0425', 'a3', '66', 'f0', 'e8', 'e9', '48'].map((hex) => machineCode(hex));
 
 function randomCode(random: Random): Uint8Array {
   const code = new Uint8Array(PAGE);
@@ -29,7 +29,7 @@ function flipped(random: Random): { image: TmkImage; index: number } {
   const image = random.pick(images);
   const segments = image.segments.map((segment) => ({ ...segment, contents: Uint8Array.from(segment.contents) }));
   for (let flips = 1 + random.below(40); flips > 0; flips--) {
-    const { contents } = random.pick(segments.filter(({ contents: bytes }) => bytes.length > 0));
+    const { contents } = random.pick(segments.filter((segment) => segment.contents.length > 0));
     contents[random.below(contents.length)]! ^= 1 << random.below(8);
   }
   return { image: { ...image, segments }, index: random.below(image.tests.length) };

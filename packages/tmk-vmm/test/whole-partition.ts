@@ -46,7 +46,7 @@ const SMALL_GUEST = 0x200000;
 export const SMALL_GUEST_DATA = 0x201000;
 
 /** A guest of a few bytes of code, and `data` on the page behind it. It starts in 64-bit mode with interrupts off and no stack. */
-export function smallGuest(code: Uint8Array, data = new Uint8Array()): TmkImage {
+export function smallGuest(code: Uint8Array, data: Uint8Array = new Uint8Array()): TmkImage {
   const segments = [
     { gpa: SMALL_GUEST, memoryBytes: 4096, contents: code },
     { gpa: SMALL_GUEST_DATA, memoryBytes: 4096, contents: data },

@@ -6,7 +6,7 @@ import { CODE, DATA, Guest, STACK } from './guest.js';
 
 const long = process.env['PARAVISOR_LONG'] === '1';
 const STREAMS = long ? 1_000_000 : 4000;
-const TIMEOUT = long ? 3_600_000 : undefined;
+const TIMEOUT = long ? 3_600_000 : 60_000;
 
 /** Most instructions of one stream. */
 const BUDGET = 64;
