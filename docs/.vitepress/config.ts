@@ -56,6 +56,8 @@ export default defineConfig({
   srcExclude: ['examples/*/node_modules/**'],
   rewrites: { 'README.md': 'index.md', 'examples/:name/README.md': 'examples/:name.md' },
   cleanUrls: false,
+  // Diagrams of 100 columns fit without scrolling.
+  head: [['style', {}, '.VPDoc.has-aside .content-container { max-width: 820px !important } .vp-doc [class*=language-] code { font-size: 12px }']],
   markdown: { config: repositoryLinks(copied), lineNumbers: false },
   themeConfig: {
     sidebar,
