@@ -156,17 +156,7 @@ export function createMachine(options: MachineOptions): Machine {
 }
 
 /** What a machine gives one of its VPs. */
-interface MachineVpParts {
-  readonly index: number;
-  readonly clock: VpClock;
-  readonly host: HostVp;
-  readonly timers: KernelTimers;
-  readonly schedule: Schedule;
-  readonly costs: CostModel;
-  readonly ledger: Ledger;
-  readonly observer: MachineObserver;
-  readonly memory: MachineMemory;
-}
+type MachineVpParts = Pick<VpMachine, 'index' | 'clock' | 'host' | 'timers' | 'costs' | 'ledger' | 'observer' | 'memory'> & { readonly schedule: Schedule };
 
 /** One VP: its register contexts and pages, and the way to run a context in virtual time. */
 class MachineVp implements VpMachine {
