@@ -4,6 +4,7 @@ import { decode } from './decode.js';
 import { BASE_RIP, CodeMode, DecodeStatus, OperandKind, Rep, createInstruction } from './instruction.js';
 import type { Instruction, Operand } from './instruction.js';
 import { OPCODE_MAP_64 } from './opcode-map-64.js';
+import { OPCODE_MAP_LEGACY } from './opcode-map-legacy.js';
 import { Op } from './op.js';
 
 /*
@@ -16,16 +17,20 @@ import { Op } from './op.js';
  * - MOV CRn: iced takes any control register; those that do not exist are #UD (SDM vol. 2, MOV, control registers).
  * - Group 2's /6: iced calls it SAL; here it is Op.Shl.
  * - F3 90 with REX.B: iced says PAUSE; it is XCHG r8, rAX (SDM vol. 2, XCHG; and so an EPYC executes it).
+ * - 66 shortens near branches in 16- and 32-bit code, and D6 is SALC, which iced does not decode.
  * - Segment prefixes that 64-bit mode ignores: iced reports them, we do not. The implicit operands of string instructions and XLAT: likewise.
  * - Register operands of which only 16 bits are read (LLDT, LMSW, MOV to a segment register …) are words here; iced gives them the operand size.
  */
 
-const CODE_IP = 0x7fff_1234_5000n;
+const CODE_IP: Readonly<Record<CodeMode, bigint>> = { 16: 0x5000n, 32: 0x1234_5000n, 64: 0x7fff_1234_5000n };
 const icedInstruction = new iced.Instruction();
 
+/** The mode both decoders work in. */
+let mode: CodeMode = CodeMode.Bits64;
+
 function decodeIced(bytes: Uint8Array): iced.Instruction {
-  const decoder = new iced.Decoder(64, bytes, iced.DecoderOptions.None);
-  decoder.ip = CODE_IP;
+  const decoder = new iced.Decoder(mode, bytes, iced.DecoderOptions.None);
+  decoder.ip = CODE_IP[mode];
   decoder.decodeOut(icedInstruction);
   decoder.free();
   return icedInstruction;
@@ -71,13 +76,16 @@ function mnemonic(instruction: Instruction): string {
       return { 2: 'cwd', 4: 'cdq', 8: 'cqo' }[operandSize]!;
     case Op.Pushf:
     case Op.Popf:
-      return name.toLowerCase() + (operandSize === 8 ? 'q' : '');
+      return name.toLowerCase() + (operandSize === 8 ? 'q' : operandSize === 4 ? 'd' : '');
+    case Op.Pusha:
+    case Op.Popa:
+      return name.toLowerCase() + (operandSize === 4 ? 'd' : '');
     case Op.Iret:
     case Op.Sysret:
     case Op.Sysexit:
       return name.toLowerCase() + (operandSize === 8 ? 'q' : operandSize === 4 && op === Op.Iret ? 'd' : '');
     case Op.Jrcxz:
-      return instruction.addressSize === 4 ? 'jecxz' : 'jrcxz';
+      return { 2: 'jcxz', 4: 'jecxz', 8: 'jrcxz' }[instruction.addressSize]!;
     case Op.Cmpxchg8b:
       return instruction.operands[0].size === 16 ? 'cmpxchg16b' : 'cmpxchg8b';
     default:
@@ -112,7 +120,7 @@ function memoryText(base: string, index: string, scale: number, disp: bigint, se
 /** Instructions whose memory operand has a size in our form; for the rest it says nothing (LEA, NOP, INVLPG, prefetches). */
 const UNSIZED: ReadonlySet<Op> = new Set<Op>([Op.Lea, Op.Nop, Op.Prefetch, Op.Invlpg, Op.Clflush, Op.Clflushopt, Op.Clwb, Op.Ud0, Op.Ud1]);
 /** Register operands that we call words and iced by the operand size, or the other way round: the number is compared, not the size. */
-const WORD_REGISTERS: ReadonlySet<Op> = new Set<Op>([Op.MovSeg, Op.Lldt, Op.Ltr, Op.Verr, Op.Verw, Op.Lmsw, Op.Lar, Op.Lsl]);
+const WORD_REGISTERS: ReadonlySet<Op> = new Set<Op>([Op.MovSeg, Op.Lldt, Op.Ltr, Op.Verr, Op.Verw, Op.Lmsw, Op.Lar, Op.Lsl, Op.Arpl]);
 
 function operandText(instruction: Instruction, i: number): string {
   const operand = instruction.operands[i]!;
@@ -127,19 +135,20 @@ function operandText(instruction: Instruction, i: number): string {
     case OperandKind.DebugReg:
       return `dr${operand.reg}`;
     case OperandKind.Imm: {
+      if (op === Op.JmpFar || op === Op.CallFar) return `far ${instruction.imm2.toString(16)}:${(instruction.immLo >>> 0).toString(16)}`;
       const value = i === 1 && op === Op.Enter ? BigInt(instruction.imm2) : u64(instruction.immLo, instruction.immHi);
       return immediateText(value, operand.size);
     }
     case OperandKind.Rel:
-      return `rel ${BigInt.asUintN(64, CODE_IP + BigInt(instruction.length) + u64(instruction.immLo, instruction.immHi)).toString(16)}`;
+      return `rel ${BigInt.asUintN(mode === CodeMode.Bits64 ? 64 : 8 * instruction.operandSize, CODE_IP[mode] + BigInt(instruction.length) + u64(instruction.immLo, instruction.immHi)).toString(16)}`;
     case OperandKind.Mem: {
-      const registers = instruction.addressSize === 8 ? GPR64 : GPR32;
+      const registers = GPR_BY_SIZE[instruction.addressSize]!;
       const rip = instruction.addressSize === 8 ? 'rip' : 'eip';
       const base = instruction.base === BASE_RIP ? rip : instruction.base < 0 ? '' : registers[instruction.base]!;
       const index = instruction.index < 0 ? '' : registers[instruction.index]!;
       let disp = u64(instruction.dispLo, instruction.dispHi);
       // iced adds the address of the next instruction to the displacement.
-      if (instruction.base === BASE_RIP) disp += CODE_IP + BigInt(instruction.length);
+      if (instruction.base === BASE_RIP) disp += CODE_IP[mode] + BigInt(instruction.length);
       disp = BigInt.asUintN(instruction.addressSize * 8, disp);
       return memoryText(base, index, 1 << instruction.scale, disp, instruction.segment < 0 ? '' : SEGMENTS[instruction.segment]!, UNSIZED.has(op) ? 0 : operand.size);
     }
@@ -158,13 +167,15 @@ function icedOperandText(ours: Instruction, theirs: iced.Instruction, i: number)
     return name;
   }
   if (kind === K.NearBranch64 || kind === K.NearBranch32 || kind === K.NearBranch16) return `rel ${theirs.nearBranchTarget.toString(16)}`;
+  if (kind === K.FarBranch16) return `far ${theirs.farBranchSelector.toString(16)}:${theirs.farBranch16.toString(16)}`;
+  if (kind === K.FarBranch32) return `far ${theirs.farBranchSelector.toString(16)}:${theirs.farBranch32.toString(16)}`;
   if (kind === K.Memory) {
     const none = iced.Register.None;
     const base = theirs.memoryBase === none ? '' : ICED_REGISTER.get(theirs.memoryBase)!;
     const index = theirs.memoryIndex === none ? '' : ICED_REGISTER.get(theirs.memoryIndex)!;
     // iced reports the ignored ES, CS, SS and DS prefixes too.
     const prefix = theirs.segmentPrefix === none ? '' : ICED_REGISTER.get(theirs.segmentPrefix)!;
-    const segment = prefix === 'fs' || prefix === 'gs' ? prefix : '';
+    const segment = prefix === 'fs' || prefix === 'gs' || mode !== CodeMode.Bits64 ? prefix : '';
     const disp = BigInt.asUintN(ours.addressSize * 8, theirs.memoryDisplacement);
     const size = UNSIZED.has(ours.op) ? 0 : iced.MemorySizeExt.size(theirs.memorySize);
     return memoryText(base, index, index === '' ? 1 : theirs.memoryIndexScale, disp, segment, size);
@@ -189,9 +200,9 @@ function describeIced(ours: Instruction, theirs: iced.Instruction): string {
 const MNEMONICS: ReadonlySet<string> = (() => {
   const names = new Set<string>();
   const probe = createInstruction();
-  for (const { op } of OPCODE_MAP_64) {
+  for (const { op } of [...OPCODE_MAP_64, ...OPCODE_MAP_LEGACY]) {
     for (const operandSize of [1, 2, 4, 8]) {
-      for (const addressSize of [4, 8]) {
+      for (const addressSize of [2, 4, 8]) {
         for (let condition = 0; condition < 16; condition++) {
           for (const size of [8, 16]) {
             Object.assign(probe, { op, operandSize, condition, addressSize });
@@ -224,7 +235,7 @@ const ours = createInstruction();
 
 /** Undefined when both decoders agree about the bytes, else what they say. */
 function disagreement(bytes: Uint8Array): string | undefined {
-  const status = decode(bytes, 0, bytes.length, CodeMode.Bits64, ours);
+  const status = decode(bytes, 0, bytes.length, mode, ours);
   const theirs = decodeIced(bytes);
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
   const theirName = theirs.code === iced.Code.INVALID ? 'invalid' : ICED_MNEMONIC.get(theirs.mnemonic)!;
@@ -250,7 +261,8 @@ function random(seed: number): () => number {
   };
 }
 
-function expectAgreement(cases: Iterable<Uint8Array>): void {
+function expectAgreement(inMode: CodeMode, cases: Iterable<Uint8Array>): void {
+  mode = inMode;
   const found: string[] = [];
   let accepted = 0;
   for (const bytes of cases) {
@@ -265,16 +277,17 @@ function expectAgreement(cases: Iterable<Uint8Array>): void {
 const PREFIXES: readonly (readonly number[])[] = [[], [0x66], [0xf2], [0xf3], [0xf0], [0x66, 0xf3], [0x64, 0x67]];
 const ESCAPES: readonly (readonly number[])[] = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
 
-function* opcodeMap(): Generator<Uint8Array> {
+/** Every opcode after every prefix; `rexes` stand before the opcode. */
+function* opcodeMap(rexes: (next: () => number) => readonly number[][]): Generator<Uint8Array> {
   const next = random(1);
   for (const escape of ESCAPES) {
     for (let opcode = 0; opcode < 256; opcode++) {
       for (const prefix of PREFIXES) {
-        for (const rex of [[], [0x40 | (next() & 15)]]) {
+        for (const rex of rexes(next)) {
           for (let modReg = 0; modReg < 32; modReg++) {
             const bytes = [...prefix, ...rex, ...escape, opcode, (modReg << 3) | (next() & 7)];
             while (bytes.length < 15) bytes.push(next() & 0xff);
-            if (!isPauseWithRexB(bytes)) yield Uint8Array.from(bytes);
+            if (!isPauseWithRexB(bytes) && !(mode !== CodeMode.Bits64 && escape.length === 0 && opcode === 0xd6)) yield Uint8Array.from(bytes);
           }
         }
       }
@@ -294,7 +307,7 @@ function* randomCode(): Generator<Uint8Array> {
   for (let i = 0; i < 60_000; i++) {
     const bytes = Array.from({ length: next() % 4 }, () => legacy[next() % legacy.length]!);
     while (bytes.length < 1 + (next() % 15)) bytes.push(next() & 0xff);
-    if (!isPauseWithRexB(bytes)) yield Uint8Array.from(bytes);
+    if (!isPauseWithRexB(bytes) && !(mode !== CodeMode.Bits64 && bytes.includes(0xd6))) yield Uint8Array.from(bytes);
   }
 }
 
@@ -309,11 +322,19 @@ function decodeHex(hex: string): DecodeStatus {
 
 describe('decode, against iced-x86', () => {
   it('agrees about every opcode, prefix, ModRM.mod and ModRM.reg', { timeout: 60_000 }, () => {
-    expectAgreement(opcodeMap());
+    expectAgreement(CodeMode.Bits64, opcodeMap((next) => [[], [0x40 | (next() & 15)]]));
+  });
+
+  it.each([CodeMode.Bits16, CodeMode.Bits32])('agrees about every opcode, prefix, ModRM.mod and ModRM.reg of %i-bit code', { timeout: 60_000 }, (bits) => {
+    expectAgreement(bits, opcodeMap(() => [[]]));
+  });
+
+  it.each([CodeMode.Bits16, CodeMode.Bits32])('agrees about random bytes in %i-bit code', { timeout: 60_000 }, (bits) => {
+    expectAgreement(bits, randomCode());
   });
 
   it('agrees about random bytes with random prefixes, whole or cut off', { timeout: 60_000 }, () => {
-    expectAgreement(randomCode());
+    expectAgreement(CodeMode.Bits64, randomCode());
   });
 });
 

@@ -2,11 +2,12 @@ import { BASE_RIP, CodeMode, DecodeStatus, MAX_INSTRUCTION_LENGTH, OperandKind, 
 import type { Instruction, Operand } from './instruction.js';
 import type { Op } from './op.js';
 import { FormFlag, OPCODE_MAP_64 } from './opcode-map-64.js';
+import { OPCODE_MAP_LEGACY } from './opcode-map-legacy.js';
 import { Entry, MandatoryPrefix, MapStart, compileOpcodeTable } from './opcode-table.js';
-import type { OpcodeTable } from './opcode-table.js';
 import { Immediate, Place, Size } from './operand-encoding.js';
 
 const TABLE_64 = compileOpcodeTable(OPCODE_MAP_64);
+const TABLE_LEGACY = compileOpcodeTable(OPCODE_MAP_LEGACY);
 
 const REX_W = 8;
 const REX_R = 4;
@@ -15,13 +16,6 @@ const REX_B = 1;
 
 /** Control registers that exist; a move to or from another is #UD (SDM vol. 2, MOV CRn). */
 const CONTROL_REGISTERS = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 8);
-
-function tableOf(mode: CodeMode): OpcodeTable {
-  switch (mode) {
-    case CodeMode.Bits64:
-      return TABLE_64;
-  }
-}
 
 function int32At(bytes: Uint8Array, at: number): number {
   return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
@@ -77,6 +71,31 @@ function readMemory(bytes: Uint8Array, start: number, modrm: number, rex: number
   return pos;
 }
 
+/** Base and index register of a 16-bit address by ModRM.rm (SDM vol. 2, table 2-1); -1 for none. */
+const BASE_16 = [3, 3, 5, 5, 6, 7, 5, 3];
+const INDEX_16 = [6, 7, 6, 7, -1, -1, -1, -1];
+
+/** The same for 16-bit addresses. */
+function readMemory16(bytes: Uint8Array, pos: number, modrm: number, out: Instruction): number {
+  const mod = modrm >> 6;
+  const rm = modrm & 7;
+  if (mod === 0 && rm === 6) {
+    setDisplacement(out, int16At(bytes, pos));
+    return pos + 2;
+  }
+  out.base = BASE_16[rm]!;
+  out.index = INDEX_16[rm]!;
+  if (mod === 1) {
+    setDisplacement(out, int8At(bytes, pos));
+    return pos + 1;
+  }
+  if (mod === 2) {
+    setDisplacement(out, int16At(bytes, pos));
+    return pos + 2;
+  }
+  return pos;
+}
+
 /** Reads the immediate, branch displacement or memory offset; returns the position behind it. */
 function readImmediate(bytes: Uint8Array, pos: number, kind: number, out: Instruction): number {
   switch (kind) {
@@ -102,8 +121,7 @@ function readImmediate(bytes: Uint8Array, pos: number, kind: number, out: Instru
       setImmediate(out, int32At(bytes, pos));
       return pos + 4;
     case Immediate.Relative32:
-      setImmediate(out, int32At(bytes, pos));
-      return pos + 4;
+      return readImmediate(bytes, pos, Immediate.Operand32, out);
     case Immediate.Operand64:
       if (out.operandSize === 8) {
         out.immLo = int32At(bytes, pos);
@@ -114,7 +132,17 @@ function readImmediate(bytes: Uint8Array, pos: number, kind: number, out: Instru
     case Immediate.One:
       out.immLo = 1;
       return pos;
+    case Immediate.FarPointer:
+      pos = readImmediate(bytes, pos, Immediate.Operand32, out);
+      if (out.operandSize === 2) out.immLo &= 0xffff;
+      out.immHi = 0;
+      out.imm2 = int16At(bytes, pos) & 0xffff;
+      return pos + 2;
     case Immediate.Offset:
+      if (out.addressSize === 2) {
+        out.dispLo = int16At(bytes, pos) & 0xffff;
+        return pos + 2;
+      }
       out.dispLo = int32At(bytes, pos);
       if (out.addressSize === 4) return pos + 4;
       out.dispHi = int32At(bytes, pos + 4);
@@ -124,15 +152,16 @@ function readImmediate(bytes: Uint8Array, pos: number, kind: number, out: Instru
   }
 }
 
-function operandSize(flags: number, rex: number, has66: boolean): number {
+function operandSize(mode: CodeMode, flags: number, rex: number, has66: boolean): number {
   if (flags & FormFlag.Byte) return 1;
+  if (mode !== CodeMode.Bits64) return (mode === CodeMode.Bits16) !== has66 ? 2 : 4;
   if (flags & FormFlag.Force64) return 8;
   if (rex & REX_W) return flags & FormFlag.Max32 ? 4 : 8;
   if (has66) return 2;
   return flags & FormFlag.Default64 ? 8 : 4;
 }
 
-function sizeInBytes(size: number, operandBytes: number, rex: number, isRegister: boolean): number {
+function sizeInBytes(mode: CodeMode, size: number, operandBytes: number, rex: number, isRegister: boolean): number {
   switch (size) {
     case Size.Byte:
       return 1;
@@ -151,7 +180,11 @@ function sizeInBytes(size: number, operandBytes: number, rex: number, isRegister
     case Size.FarPointer:
       return 2 + operandBytes;
     case Size.Descriptor:
-      return 10;
+      return mode === CodeMode.Bits64 ? 10 : 6;
+    case Size.Native:
+      return mode === CodeMode.Bits64 ? 8 : 4;
+    case Size.OperandPair:
+      return 2 * operandBytes;
     case Size.RexWPair:
       return rex & REX_W ? 16 : 8;
     case Size.Oword:
@@ -177,9 +210,9 @@ function setOther(operand: Operand, kind: OperandKind, reg: number, size: number
 }
 
 /** Fills one operand; false if it names a register that does not exist. `rex` has bit 6 set when there is a REX prefix. */
-function setOperand(operand: Operand, encoding: number, opcode: number, modrm: number, rex: number, operandBytes: number): boolean {
+function setOperand(mode: CodeMode, operand: Operand, encoding: number, opcode: number, modrm: number, rex: number, operandBytes: number): boolean {
   const isRegister = modrm >= 0xc0;
-  const size = sizeInBytes(encoding >> 8, operandBytes, rex, isRegister);
+  const size = sizeInBytes(mode, encoding >> 8, operandBytes, rex, isRegister);
   const reg = ((modrm >> 3) & 7) | (rex & REX_R ? 8 : 0);
   switch (encoding & 0xff) {
     case Place.Rm:
@@ -211,6 +244,12 @@ function setOperand(operand: Operand, encoding: number, opcode: number, modrm: n
     case Place.DebugReg:
       setOther(operand, OperandKind.DebugReg, reg, size);
       return reg < 8;
+    case Place.Es:
+    case Place.Cs:
+    case Place.Ss:
+    case Place.Ds:
+      setOther(operand, OperandKind.SegReg, (encoding & 0xff) - Place.Es, size);
+      return true;
     case Place.Fs:
       setOther(operand, OperandKind.SegReg, 4, size);
       return true;
@@ -243,7 +282,8 @@ function statusAt(length: number, available: number, status: DecodeStatus): Deco
  * SDM volume 2, chapter 2 and appendix A.
  */
 export function decode(bytes: Uint8Array, offset: number, available: number, mode: CodeMode, out: Instruction): DecodeStatus {
-  const table = tableOf(mode);
+  const long = mode === CodeMode.Bits64;
+  const table = long ? TABLE_64 : TABLE_LEGACY;
   let pos = offset;
   let rex = 0;
   let rep: Rep = Rep.None;
@@ -257,7 +297,7 @@ export function decode(bytes: Uint8Array, offset: number, available: number, mod
     if (pos - offset >= available || pos >= prefixEnd) return statusAt(pos - offset + 1, available, DecodeStatus.Invalid);
     opcode = bytes[pos++]!;
     // REX counts only directly before the opcode: any prefix behind it cancels it (SDM vol. 2, 2.2.1).
-    if (opcode >= 0x40 && opcode <= 0x4f) {
+    if (long && (opcode & 0xf0) === 0x40) {
       rex = opcode;
       continue;
     }
@@ -267,7 +307,9 @@ export function decode(bytes: Uint8Array, offset: number, available: number, mod
     else if (opcode === 0xf2) rep = Rep.F2;
     else if (opcode === 0xf3) rep = Rep.F3;
     else if (opcode === 0x64 || opcode === 0x65) segment = opcode - 0x60;
-    else if (opcode !== 0x26 && opcode !== 0x2e && opcode !== 0x36 && opcode !== 0x3e) break;
+    else if ((opcode & 0xe7) === 0x26) {
+      if (!long) segment = (opcode >> 3) & 3;
+    } else break;
     rex = 0;
   }
 
@@ -295,8 +337,8 @@ export function decode(bytes: Uint8Array, offset: number, available: number, mod
   const flags = table.flags[form]!;
   if (flags & FormFlag.RegisterRm) modrm |= 0xc0;
   out.op = table.op[form]! as Op;
-  out.operandSize = operandSize(flags, rex, has66);
-  out.addressSize = has67 ? 4 : 8;
+  out.operandSize = operandSize(mode, flags, rex, has66);
+  out.addressSize = long ? (has67 ? 4 : 8) : (mode === CodeMode.Bits16) !== has67 ? 2 : 4;
   out.condition = flags & FormFlag.Condition ? opcode & 15 : 0;
   out.rep = rep;
   out.lock = lock;
@@ -314,9 +356,13 @@ export function decode(bytes: Uint8Array, offset: number, available: number, mod
   out.operandCount = operandCount;
   let exists = true;
   for (let i = 0; i < operandCount; i++) {
-    if (!setOperand(out.operands[i]!, table.operands[3 * form + i]!, opcode, modrm, rex, out.operandSize)) exists = false;
+    if (!setOperand(mode, out.operands[i]!, table.operands[3 * form + i]!, opcode, modrm, rex, out.operandSize)) exists = false;
   }
-  if (entry & Entry.ModRm && modrm < 0xc0) pos = readMemory(bytes, pos, modrm, rex, out);
+  if (entry & Entry.ModRm && modrm < 0xc0) {
+    pos = out.addressSize === 2 ? readMemory16(bytes, pos, modrm, out) : readMemory(bytes, pos, modrm, rex, out);
+    // Only 64-bit mode has addresses relative to the next instruction.
+    if (!long && out.base === BASE_RIP) out.base = -1;
+  }
   pos = readImmediate(bytes, pos, table.immediate[form]!, out);
   out.length = pos - offset;
 

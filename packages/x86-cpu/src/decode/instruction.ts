@@ -15,8 +15,12 @@ export const DecodeStatus = {
 /** One value of {@link DecodeStatus}. */
 export type DecodeStatus = (typeof DecodeStatus)[keyof typeof DecodeStatus];
 
-/** The code segment's kind. 16- and 32-bit code would each bring an opcode map of their own. */
+/** The code segment's kind: what operands and addresses are without a prefix. */
 export const CodeMode = {
+  /** Real mode, and 16-bit segments of protected and compatibility mode: CS.D clear. */
+  Bits16: 16,
+  /** 32-bit segments of protected and compatibility mode: CS.D set. */
+  Bits32: 32,
   /** 64-bit mode: EFER.LMA and CS.L. */
   Bits64: 64,
 } as const;
@@ -61,7 +65,7 @@ export const MAX_INSTRUCTION_LENGTH = 15;
 /** One operand of an {@link Instruction}. */
 export interface Operand {
   kind: OperandKind;
-  /** Bytes. Memory of no particular size (LEA, INVLPG, NOP) has 0; descriptor-table operands have 10; far pointers 2 + `operandSize`. */
+  /** Bytes. Memory of no particular size (LEA, INVLPG, NOP) has 0; descriptor-table operands have 10 (6 outside 64-bit mode); far pointers 2 + `operandSize`. */
   size: number;
   /** Register number, 0..15, where the kind has one. */
   reg: number;
@@ -78,9 +82,9 @@ export interface Instruction {
   /** Bytes, prefixes included. */
   length: number;
   op: Op;
-  /** Effective operand size in bytes: 1, 2, 4 or 8. Stack operations: 8 or 2; near branches: 8. */
+  /** Effective operand size in bytes: 1, 2, 4 or 8. In 64-bit mode stack operations have 8 or 2, near branches 8. */
   operandSize: number;
-  /** Effective address size in bytes: 4 or 8. With 4, the sum of base, index and displacement is cut to 32 bits before the segment base is added. */
+  /** Effective address size in bytes: 2, 4 or 8. The sum of base, index and displacement is cut to it before the segment base is added. */
   addressSize: number;
   /** Condition code 0..15 of Jcc, SETcc and CMOVcc (SDM vol. 1, appendix B); 0 otherwise. */
   condition: number;
@@ -110,7 +114,7 @@ export interface Instruction {
   immLo: number;
   /** High half of the immediate, an int32. */
   immHi: number;
-  /** ENTER's nesting level byte. */
+  /** ENTER's nesting level byte; the selector of a direct far transfer. */
   imm2: number;
 }
 

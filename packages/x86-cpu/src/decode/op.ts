@@ -99,16 +99,16 @@ export const Op = {
   Call: 67,
   /** Near; an optional Imm operand is released from the stack. */
   Ret: 68,
-  /** Through memory: offset of `operandSize` bytes, then a selector. */
+  /** Through memory: offset of `operandSize` bytes, then a selector; or the Imm operand, whose offset is `imm` and whose selector is `imm2`. */
   JmpFar: 69,
-  /** Through memory: offset of `operandSize` bytes, then a selector. */
+  /** As JmpFar. */
   CallFar: 70,
   RetFar: 71,
   Iret: 72,
   Loop: 73,
   Loope: 74,
   Loopne: 75,
-  /** JECXZ with 4-byte addresses. */
+  /** JECXZ with 4-byte addresses, JCXZ with 2-byte ones. */
   Jrcxz: 76,
   /** INT n; the vector is `imm`. */
   Int: 77,
@@ -202,10 +202,32 @@ export const Op = {
   Vmmcall: 156,
   Vmgexit: 157,
   Tdcall: 158,
+  // 16- and 32-bit modes; LSS, LFS and LGS in 64-bit mode too.
+  Pusha: 159,
+  Popa: 160,
+  /** #BR when the register is outside the two signed bounds in memory. */
+  Bound: 161,
+  Arpl: 162,
+  Daa: 163,
+  Das: 164,
+  Aaa: 165,
+  Aas: 166,
+  /** The base is `imm`. */
+  Aam: 167,
+  /** The base is `imm`. */
+  Aad: 168,
+  Salc: 169,
+  Into: 170,
+  /** A far pointer from memory into a segment register and a general one. */
+  Les: 171,
+  Lds: 172,
+  Lss: 173,
+  Lfs: 174,
+  Lgs: 175,
 } as const;
 
 /** One value of {@link Op}. */
 export type Op = (typeof Op)[keyof typeof Op];
 
 /** One more than the largest {@link Op}: the length of a table indexed by it. */
-export const OP_COUNT = 159;
+export const OP_COUNT = 176;

@@ -6,9 +6,9 @@ export const FormFlag = {
   Byte: 1 << 0,
   /** LOCK is legal when operand 0 is memory (SDM vol. 2, LOCK). */
   Lock: 1 << 1,
-  /** The operand size is 8 without a prefix, 2 with 66 (stack operations). */
+  /** The operand size of 64-bit mode is 8 without a prefix, 2 with 66 (stack operations). */
   Default64: 1 << 2,
-  /** The operand size is 8 whatever the prefixes (near branches, MOV CR). */
+  /** The operand size of 64-bit mode is 8 whatever the prefixes (near branches, MOV CR). */
   Force64: 1 << 3,
   /** REX.W means 4 bytes, not 8 (port I/O). */
   Max32: 1 << 4,
@@ -241,10 +241,10 @@ const twoByte: readonly OpcodeForm[] = [
   form(0x0f1e, '=FA F3', Op.Endbr),
   form(0x0f1e, '=FB F3', Op.Endbr),
   ...range(8, (i) => form(0x0f18 + i, '', Op.Nop, 'Ev')),
-  form(0x0f20, '', Op.MovCr, 'Rq Cq', F64 | RRM),
-  form(0x0f21, '', Op.MovDr, 'Rq Dq', F64 | RRM),
-  form(0x0f22, '', Op.MovCr, 'Cq Rq', F64 | RRM),
-  form(0x0f23, '', Op.MovDr, 'Dq Rq', F64 | RRM),
+  form(0x0f20, '', Op.MovCr, 'Rn Cn', F64 | RRM),
+  form(0x0f21, '', Op.MovDr, 'Rn Dn', F64 | RRM),
+  form(0x0f22, '', Op.MovCr, 'Cn Rn', F64 | RRM),
+  form(0x0f23, '', Op.MovDr, 'Dn Rn', F64 | RRM),
   form(0x0f30, '', Op.Wrmsr),
   form(0x0f31, '', Op.Rdtsc),
   form(0x0f32, '', Op.Rdmsr),
@@ -278,7 +278,10 @@ const twoByte: readonly OpcodeForm[] = [
   form(0x0faf, '', Op.Imul, 'Gv Ev'),
   form(0x0fb0, '', Op.Cmpxchg, 'Eb Gb', B | L),
   form(0x0fb1, '', Op.Cmpxchg, 'Ev Gv', L),
+  form(0x0fb2, '', Op.Lss, 'Gv Mp'),
   form(0x0fb3, '', Op.Btr, 'Ev Gv', L),
+  form(0x0fb4, '', Op.Lfs, 'Gv Mp'),
+  form(0x0fb5, '', Op.Lgs, 'Gv Mp'),
   form(0x0fb6, '', Op.Movzx, 'Gv Eb'),
   form(0x0fb7, '', Op.Movzx, 'Gv Ew'),
   form(0x0fb8, 'F3', Op.Popcnt, 'Gv Ev'),
@@ -300,13 +303,13 @@ const twoByte: readonly OpcodeForm[] = [
   form(0x0fc7, '/1 mem', Op.Cmpxchg8b, 'Mq', L),
   form(0x0fc7, '/6 reg NP 66', Op.Rdrand, 'Ev'),
   form(0x0fc7, '/7 reg NP 66', Op.Rdseed, 'Ev'),
-  form(0x0fc7, '/7 reg F3', Op.Rdpid, 'Ev', F64),
+  form(0x0fc7, '/7 reg F3', Op.Rdpid, 'En', F64),
   ...range(8, (i) => form(0x0fc8 + i, '', Op.Bswap, 'Zv')),
   form(0x0fff, '', Op.Ud0, 'Gv Ev'),
 ];
 
 const threeByte: readonly OpcodeForm[] = [
-  form(0x0f3882, '66', Op.Invpcid, 'Gv Mo', F64),
+  form(0x0f3882, '66', Op.Invpcid, 'Gn Mo', F64),
   form(0x0f38f0, 'NP 66', Op.Movbe, 'Gv Mv'),
   form(0x0f38f0, 'F2', Op.Crc32, 'Gy Eb'),
   form(0x0f38f1, 'NP 66', Op.Movbe, 'Mv Gv'),

@@ -26,6 +26,10 @@ export const Place = {
   Relative: 13,
   /** Memory at an address that stands in place of the immediate. */
   Offset: 14,
+  Es: 15,
+  Cs: 16,
+  Ss: 17,
+  Ds: 18,
 } as const;
 
 /** The size of an operand. */
@@ -49,6 +53,10 @@ export const Size = {
   /** 16 with REX.W, else 8 (CMPXCHG8B). */
   RexWPair: 10,
   Oword: 11,
+  /** 8 in 64-bit mode, else 4. */
+  Native: 12,
+  /** Two of the operand size (BOUND). */
+  OperandPair: 13,
 } as const;
 
 /** What stands behind ModRM and displacement. A form has at most one, of its last operands. */
@@ -68,10 +76,12 @@ export const Immediate = {
   /** No byte at all: the constant 1 of the shifts D0 and D1. */
   One: 7,
   Relative8: 8,
-  /** rel32; 64-bit mode has no rel16 (SDM; AMD's processors take one after 66). */
+  /** rel32, or rel16 by operand size outside 64-bit mode, which has none (SDM; AMD's processors take one after 66). */
   Relative32: 9,
   /** An address of the address size. */
   Offset: 10,
+  /** An offset of the operand size and a selector. */
+  FarPointer: 11,
 } as const;
 
 /** One operand's encoding. */
@@ -106,7 +116,9 @@ export const OPERAND_ENCODINGS: Readonly<Record<string, OperandEncoding>> = {
   Ms: memory(Size.Descriptor),
   Mq: memory(Size.RexWPair),
   Mo: memory(Size.Oword),
-  Rq: at(Place.Rm, Size.Qword),
+  Rn: at(Place.Rm, Size.Native),
+  En: at(Place.Rm, Size.Native),
+  Ma: memory(Size.OperandPair),
   Gb: at(Place.Reg, Size.Byte),
   Gv: at(Place.Reg, Size.Operand),
   Gy: at(Place.Reg, Size.RexW),
@@ -117,8 +129,14 @@ export const OPERAND_ENCODINGS: Readonly<Record<string, OperandEncoding>> = {
   CL: at(Place.Counter, Size.Byte),
   DX: at(Place.Data, Size.Word),
   Sw: at(Place.SegReg, Size.Word),
-  Cq: at(Place.CtrlReg, Size.Qword),
-  Dq: at(Place.DebugReg, Size.Qword),
+  Gn: at(Place.Reg, Size.Native),
+  Gw: at(Place.Reg, Size.Word),
+  Cn: at(Place.CtrlReg, Size.Native),
+  Dn: at(Place.DebugReg, Size.Native),
+  ES: at(Place.Es, Size.Word),
+  CS: at(Place.Cs, Size.Word),
+  SS: at(Place.Ss, Size.Word),
+  DS: at(Place.Ds, Size.Word),
   FS: at(Place.Fs, Size.Word),
   GS: at(Place.Gs, Size.Word),
   Ib: at(Place.Immediate, Size.Byte, Immediate.Unsigned8),
@@ -129,6 +147,7 @@ export const OPERAND_ENCODINGS: Readonly<Record<string, OperandEncoding>> = {
   Iz: at(Place.Immediate, Size.Operand, Immediate.Operand32),
   Iv: at(Place.Immediate, Size.Operand, Immediate.Operand64),
   '1': at(Place.Immediate, Size.Byte, Immediate.One),
+  Ap: at(Place.Immediate, Size.FarPointer, Immediate.FarPointer),
   Jb: at(Place.Relative, Size.Operand, Immediate.Relative8),
   Jz: at(Place.Relative, Size.Operand, Immediate.Relative32),
   Ob: at(Place.Offset, Size.Byte, Immediate.Offset),
