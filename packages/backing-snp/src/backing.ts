@@ -37,6 +37,7 @@ export const snpBackingFactory: BackingFactory<MachineBacking> = {
   isolation: 'snp',
   usesHardwareTimer: false,
   options: [rearmOption],
+  variants: [{ rearm: 'off' }, { rearm: 'on' }],
   create(options) {
     for (const name of Object.keys(options)) {
       if (name !== rearmOption.name) throw new RangeError(`the snp backing has no option '${name}'; it has ${rearmOption.name}`);

@@ -9,7 +9,7 @@ export function compareRuns(runs: readonly RunReport[]): Agreement {
   for (const run of others) {
     for (const [index, test] of run.tests.entries()) {
       const reference = first.tests[index]!;
-      const between = `${test.name}: ${runTitle(first)} and ${runTitle(run)}`;
+      const between = `${test.name}: ${runTitle(first, runs)} and ${runTitle(run, runs)}`;
       if (test.outcome !== reference.outcome) differences.push(`${between} end as ${reference.outcome} and ${test.outcome}`);
       const line = firstDifference(reference.log, test.log);
       if (line !== null) differences.push(`${between} differ in log line ${line + 1}`);

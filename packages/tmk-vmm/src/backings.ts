@@ -22,18 +22,30 @@ export async function knownBackings(plugins: readonly string[]): Promise<readonl
   return factories;
 }
 
-/** The backings of `names`, in that order and each once, made with the settings that concern them. Throws `UsageError`. */
-export function chooseBackings(
-  factories: readonly RunnableBackingFactory[],
-  names: readonly string[],
-  settings: readonly BackingSetting[],
-): Backing<MachineBacking>[] {
+/** The factories of `names`, in that order and each once. Throws `UsageError`. */
+export function chooseFactories(factories: readonly RunnableBackingFactory[], names: readonly string[]): RunnableBackingFactory[] {
+  return [...new Set(names.flatMap((name) => (name === ALL_BACKINGS ? factories : [factoryNamed(factories, name)])))];
+}
+
+/** A backing made with the settings that concern it. */
+export function makeBacking(factory: RunnableBackingFactory, settings: readonly BackingSetting[]): Backing<MachineBacking> {
+  return factory.create(settingsOf(factory, settings));
+}
+
+/** A backing for each of its factory's variants; a setting counts for all of them, and what comes out alike is made once. */
+export function makeVariants(factory: RunnableBackingFactory, settings: readonly BackingSetting[]): Backing<MachineBacking>[] {
+  const given = settingsOf(factory, settings);
+  const made = (factory.variants ?? [{}]).map((variant) => factory.create({ ...variant, ...given }));
+  return [...new Map(made.map((backing) => [JSON.stringify(backing.options), backing])).values()];
+}
+
+function settingsOf({ name }: RunnableBackingFactory, settings: readonly BackingSetting[]): Record<string, string> {
+  return Object.fromEntries(settings.filter(({ backing }) => backing === name).map(({ option, value }) => [option, value]));
+}
+
+/** Throws `UsageError` for a setting of what is not there. */
+export function checkSettings(factories: readonly RunnableBackingFactory[], settings: readonly BackingSetting[]): void {
   for (const setting of settings) checkSetting(factories, setting);
-  const chosen = new Set(names.flatMap((name) => (name === ALL_BACKINGS ? factories : [factoryNamed(factories, name)])));
-  return [...chosen].map((factory) => {
-    const options = settings.filter(({ backing }) => backing === factory.name).map(({ option, value }) => [option, value]);
-    return factory.create(Object.fromEntries(options));
-  });
 }
 
 function factoryNamed(factories: readonly RunnableBackingFactory[], name: string): RunnableBackingFactory {

@@ -20,12 +20,14 @@ function test(name: string, ticks: number, hypervisor: TestReport['exits']['byRe
   };
 }
 
-const run = (backing: string, guestTimer: RunReport['guestTimer'], ...tests: TestReport[]): RunReport => ({
+const run = (backing: string, guestTimer: RunReport['guestTimer'], ...tests: TestReport[]): RunReport => withOptions({}, backing, guestTimer, ...tests);
+
+const withOptions = (options: RunReport['options'], backing: string, guestTimer: RunReport['guestTimer'], ...tests: TestReport[]): RunReport => ({
   backing,
   isolation: backing,
   guestTimer,
   usesHardwareTimer: guestTimer === 'hardware',
-  options: {},
+  options,
   tests,
 });
 
@@ -43,6 +45,11 @@ describe('meaningOf', () => {
     const [hardware, vmTime] = [run('tdx', 'hardware', test('busy', 10, { timer_arm: 10 })), run('tdx', 'vmtime', test('busy', 10, { timer_arm: 20 }))];
     expect(meaningOf([hardware, vmTime])).toContain('The hardware timer saves a running guest 50 % of them.');
     expect(meaningOf([vmTime])).toMatch(/2\.00 \(tdx, VmTime\)\.$/);
+  });
+
+  it('tells runs of one backing apart by the options in which they differ, and by no others', () => {
+    const rearm = (value: string) => withOptions({ rearm: value, offload: 'on' }, 'snp', 'vmtime', test('busy', 10, { timer_arm: value === 'on' ? 10 : 20 }));
+    expect(meaningOf([rearm('off'), rearm('on'), run('tdx', 'vmtime', test('busy', 10, { timer_arm: 5 }))])).toContain('2.00 (snp, VmTime, rearm=off), 1.00 (snp, VmTime, rearm=on), 0.50 (tdx, VmTime)');
   });
 
   it('claims nothing when no timer came due', () => {

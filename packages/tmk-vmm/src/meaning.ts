@@ -25,8 +25,8 @@ export function meaningOf(runs: readonly RunReport[]): string {
   const busyCosts = costs(runs, ticking.filter((index) => !halting.includes(index)));
   const haltingCosts = costs(runs, halting);
   const parts = [
-    ...(busyCosts.length > 0 ? [`while the guest runs ${list(busyCosts)}`] : []),
-    ...(haltingCosts.length > 0 ? [`when it halts between ticks ${list(haltingCosts)}`] : []),
+    ...(busyCosts.length > 0 ? [`while the guest runs ${list(busyCosts, runs)}`] : []),
+    ...(haltingCosts.length > 0 ? [`when it halts between ticks ${list(haltingCosts, runs)}`] : []),
   ];
   return `To arm and fire its timer a tick takes the hypervisor, in exits: ${parts.join('; ')}.${verdict(busyCosts, haltingCosts)}`;
 }
@@ -45,8 +45,8 @@ function costs(runs: readonly RunReport[], indices: readonly number[]): Cost[] {
   });
 }
 
-function list(told: readonly Cost[]): string {
-  return told.map(({ run, exitsATick }) => `${exitsATick.toFixed(2)} (${runTitle(run)})`).join(', ');
+function list(told: readonly Cost[], runs: readonly RunReport[]): string {
+  return told.map(({ run, exitsATick }) => `${exitsATick.toFixed(2)} (${runTitle(run, runs)})`).join(', ');
 }
 
 /** What the hardware timer is worth, where the figures show it. */

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { BackingOption } from '@paravisor/virt-core';
 import type { RunnableBackingFactory } from './compose.js';
 import { UsageError, firstLine } from './errors.js';
 
@@ -77,6 +78,7 @@ function shapeComplaint(value: unknown): string | null {
   if (typeof candidate.isolation !== 'string') return 'has no isolation';
   if (typeof candidate.usesHardwareTimer !== 'boolean') return 'does not say whether it usesHardwareTimer';
   if (!Array.isArray(candidate.options) || !candidate.options.every(isOption)) return 'has no list of options with name, values and description';
+  if (!areVariants(candidate.variants, candidate.options as BackingOption[])) return 'has variants that set no option of it to one of its values';
   if (typeof candidate.create !== 'function') return 'has no function create';
   return null;
 }
@@ -85,4 +87,11 @@ function isOption(option: unknown): boolean {
   if (typeof option !== 'object' || option === null) return false;
   const { name, values, description } = option as Record<string, unknown>;
   return typeof name === 'string' && typeof description === 'string' && Array.isArray(values) && values.length > 0 && values.every((value) => typeof value === 'string');
+}
+
+/** Left out, or settings each of an option there is to a value it takes. */
+function areVariants(variants: unknown, options: readonly BackingOption[]): boolean {
+  if (variants === undefined) return true;
+  const isSetting = ([name, value]: [string, unknown]): boolean => options.some((option) => option.name === name && option.values.some((known) => known === value));
+  return Array.isArray(variants) && variants.length > 0 && variants.every((variant) => typeof variant === 'object' && variant !== null && Object.entries(variant).every(isSetting));
 }

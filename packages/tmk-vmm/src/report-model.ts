@@ -100,7 +100,9 @@ export function occurred({ byReason }: LedgerSnapshot): Record<string, Record<st
   return Object.fromEntries(counted);
 }
 
-/** A run in words: `tdx, hardware timer`. */
-export function runTitle({ backing, guestTimer }: Pick<RunReport, 'backing' | 'guestTimer'>): string {
-  return `${backing}, ${guestTimer === 'hardware' ? 'hardware timer' : 'VmTime'}`;
+/** A run in words: `tdx, hardware timer`; among other runs of its backing also the options in which they differ: `snp, VmTime, rearm=off`. */
+export function runTitle({ backing, guestTimer, options }: RunReport, among: readonly RunReport[] = []): string {
+  const others = among.filter((other) => other.backing === backing);
+  const telling = Object.entries(options).filter(([name, value]) => others.some((other) => other.options[name] !== value));
+  return [backing, guestTimer === 'hardware' ? 'hardware timer' : 'VmTime', ...telling.map(([name, value]) => `${name}=${value}`)].join(', ');
 }

@@ -48,6 +48,7 @@ describe('--plugin', () => {
   it.each([
     ['exports nothing of the kind', 'export const a = 1;', 'exports no backing factory'],
     ['exports a factory without options', `export const a = { name: 'a', isolation: 'none', usesHardwareTimer: false, create() {} };`, 'export "a" has no list of options'],
+    ['exports a factory with variants of no option', `export const a = { name: 'a', isolation: 'none', usesHardwareTimer: false, options: [], variants: [{ x: 'y' }], create() {} };`, 'export "a" has variants'],
     ['does not load', 'throw new Error("on purpose\\nreally")', 'on purpose'],
     ['takes a name that is taken', `import { snpBackingFactory } from '${snp}'; export const again = { ...snpBackingFactory };`, '"snp" is taken'],
   ])('refuses a module that %s', async (what, source, expected) => {

@@ -104,7 +104,8 @@ describe('what a tick costs (openvmm PR 2483)', () => {
     expect(hardware).toMatchObject({ backing: 'tdx', guestTimer: 'hardware' });
     expect(exitsOf(hardware!).hypervisor).toMatchObject({ timer_arm: 0, timer_expiry: 0 });
     expect(Math.abs(exitsOf(hardware!).paravisor.timer_expired! - 1000)).toBeLessThanOrEqual(2);
-    expect(vmTime.map(({ backing }) => backing)).toEqual(['tdx', 'snp']);
+    expect([...new Set(vmTime.map(({ backing }) => backing))]).toEqual(['tdx', 'snp']);
+    expect(new Set(report.runs.map(({ backing, guestTimer, options }) => JSON.stringify([backing, guestTimer, options])))).toHaveProperty('size', report.runs.length);
     for (const run of vmTime) {
       for (const reason of ['timer_arm', 'timer_expiry'] as const) {
         expect(exitsOf(run).hypervisor[reason]).toBeGreaterThanOrEqual(1000);
@@ -121,14 +122,21 @@ describe('what a tick costs (openvmm PR 2483)', () => {
 });
 
 describe('tmk-vmm compare', () => {
-  it('prints one table with a row for every backing and timer, and VMPL switches in a column of their own', async () => {
+  it('prints one table with a row for every backing, timer and variant, and VMPL switches in a column of their own', async () => {
     const { status, stdout } = await tmkVmm(['compare', guest('timers'), 'timers::stimer_oneshot_*']);
     expect(status).toBe(0);
-    expect(stdout).toMatch(/^test +backing, timer .* VMPL switch +p50 +p99$/m);
+    expect(stdout).toMatch(/^test +backing, timer .* VMPL switch +p50 +p99 +max$/m);
     expect(stdout.match(/tdx, hardware timer +passed/g)).toHaveLength(2);
-    expect(stdout.match(/snp, VmTime +passed/g)).toHaveLength(2);
+    for (const variant of ['rearm=off', 'rearm=on']) expect(stdout.match(new RegExp(`snp, VmTime, (?:.*, )?${variant}(?:, .*)? +passed`, 'g'))?.length).toBeGreaterThanOrEqual(2);
     expect(stdout).toContain('To arm and fire its timer a tick takes the hypervisor');
-    expect(stdout).toContain('the same outcome and wrote the same log in all 3 runs');
+    expect(stdout).toMatch(/the same outcome and wrote the same log in all \d+ runs/);
+  });
+
+  it('a setting counts for every variant, and variants it makes alike run once', async () => {
+    const { stdout } = await tmkVmm(['compare', guest('timers'), 'timers::stimer_rearm_later', '--backing', 'snp', '--set', 'snp.rearm=off', '--json']);
+    const { runs }: CompareReport = JSON.parse(stdout);
+    expect(runs.map(({ options }) => options['rearm'])).not.toContain('on');
+    expect(new Set(runs.map(({ options }) => JSON.stringify(options))).size).toBe(runs.length);
   });
 });
 
@@ -145,6 +153,7 @@ describe('tmk-vmm list and backings', () => {
     const { backings, ...rest } = JSON.parse((await tmkVmm(['backings', '--json'])).stdout);
     expect(schemaErrors(backingsSchema, { ...rest, backings })).toEqual([]);
     expect(backings.map((backing: { name: string; usesHardwareTimer: boolean }) => [backing.name, backing.usesHardwareTimer])).toEqual([['tdx', true], ['snp', false]]);
+    expect(backings.find(({ name }: { name: string }) => name === 'snp').variants).toContainEqual(expect.objectContaining({ rearm: 'off' }));
     expect((await tmkVmm(['backings'])).stdout).toContain('--set tdx.timerCapability=supported|absent|failed');
   });
 });

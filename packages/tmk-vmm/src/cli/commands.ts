@@ -108,7 +108,7 @@ export const commandSpecs = [
   {
     name: 'compare',
     arguments: [guest, tests],
-    description: 'Run tests under every backing and timer, exits side by side',
+    description: 'Run tests under every backing, timer and variant, exits side by side',
     options: [
       { name: 'backing', value: 'name', kind: 'backing', group: 'What runs', description: 'Only these backings, comma-separated', default: 'all', repeatable: true },
       { name: 'guest-timer', value: 'timer', kind: guestTimerChoices, group: 'What runs', description: 'Only this timer: hardware or vmtime', default: 'both' },
@@ -119,7 +119,7 @@ export const commandSpecs = [
       ...machine,
     ],
     examples: [
-      ['guest.elf', 'what every test costs under every backing'],
+      ['guest.elf', 'what every test costs under every backing and variant'],
       ["guest.elf 'timers::*' --guest-timer vmtime", 'without the hardware timer'],
       ['guest.elf --set snp.rearm=off --cost vmExit=4000', 'another policy, another machine'],
     ],

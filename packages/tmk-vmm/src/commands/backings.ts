@@ -12,12 +12,18 @@ export async function backings(options: GivenOptions, style: Style): Promise<str
 }
 
 /** Only what the schema has: a plugin's factory may carry more. */
-function plain({ name, isolation, usesHardwareTimer, options }: RunnableBackingFactory) {
-  return { name, isolation, usesHardwareTimer, options: options.map((option) => ({ name: option.name, values: option.values, description: option.description })) };
+function plain({ name, isolation, usesHardwareTimer, options, variants = [{}] }: RunnableBackingFactory) {
+  return { name, isolation, usesHardwareTimer, options: options.map((option) => ({ name: option.name, values: option.values, description: option.description })), variants };
 }
 
-function describe({ name, isolation, usesHardwareTimer, options }: RunnableBackingFactory, style: Style): string {
+function describe({ name, isolation, usesHardwareTimer, options, variants = [] }: RunnableBackingFactory, style: Style): string {
   const timer = usesHardwareTimer ? 'hardware guest timer, or VmTime' : 'VmTime guest timer';
   const lines = options.map((option) => `  --set ${name}.${option.name}=${option.values.join('|')}  ${option.description} (default ${option.values[0]})\n`);
-  return `${style.bold(name)}  isolation ${isolation}, ${timer}\n${lines.join('')}`;
+  const compared = variants.length > 1 ? `  compare shows ${variants.map(settings).join('; ')}\n` : '';
+  return `${style.bold(name)}  isolation ${isolation}, ${timer}\n${lines.join('')}${compared}`;
+}
+
+/** A variant's settings as one would read them: `rearm=on`. */
+function settings(variant: Readonly<Record<string, string>>): string {
+  return Object.entries(variant).map(([name, value]) => `${name}=${value}`).join(' ');
 }

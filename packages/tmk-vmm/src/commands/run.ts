@@ -1,10 +1,10 @@
-import type { Backing } from '@paravisor/virt-core';
 import { CostError, defaultCosts, withCosts } from '@paravisor/virt-machine';
-import type { CostModel, MachineBacking } from '@paravisor/virt-machine';
-import { ALL_BACKINGS, chooseBackings, knownBackings } from '../backings.js';
+import type { CostModel } from '@paravisor/virt-machine';
+import { ALL_BACKINGS, checkSettings, chooseFactories, knownBackings, makeBacking, makeVariants } from '../backings.js';
 import type { GivenOptions } from '../cli/argv.js';
 import { runOptions } from '../cli/options.js';
 import type { GuestTimerChoice } from '../cli/commands.js';
+import type { RunnableBackingFactory } from '../compose.js';
 import type { RunOptions } from '../cli/options.js';
 import { compareRuns } from '../agreement.js';
 import { UsageError } from '../errors.js';
@@ -41,15 +41,15 @@ export interface Surroundings {
 /** `tmk-vmm run`: each chosen backing once, with the timer asked for. */
 export async function run(positionals: readonly string[], given: GivenOptions, surroundings: Surroundings): Promise<CommandResult> {
   const options = runOptions(given, 'tdx');
-  return report(positionals, options, surroundings, (chosen) => chosen.map((backing) => ({ backing, guestTimer: options.guestTimer })), async (head, runs) => {
+  return report(positionals, options, surroundings, (chosen) => runPlans(chosen, options), async (head, runs) => {
     return { text: await render(options.reporter, { schema: 'tmk-vmm/results@1', ...head, runs }, styleOf(options, surroundings)), ok: allOk(runs) };
   });
 }
 
-/** `tmk-vmm compare`: every chosen backing under every timer it can have. */
+/** `tmk-vmm compare`: every variant of every chosen backing under every timer it can have. */
 export async function compare(positionals: readonly string[], given: GivenOptions, surroundings: Surroundings): Promise<CommandResult> {
   const options = runOptions(given, ALL_BACKINGS);
-  return report(positionals, options, surroundings, (chosen) => comparePlans(chosen, options.guestTimer), async (head, runs) => {
+  return report(positionals, options, surroundings, (chosen) => comparePlans(chosen, options), async (head, runs) => {
     const agreement = compareRuns(runs);
     const comparison: CompareReport = { schema: 'tmk-vmm/compare@1', ...head, agreement, meaning: meaningOf(runs), runs };
     return { text: options.reporter === 'json' ? toJson(comparison) : compareText(comparison, styleOf(options, surroundings)), ok: allOk(runs) && agreement.same };
@@ -61,10 +61,15 @@ function styleOf({ output }: RunOptions, { terminal }: Surroundings): Style {
   return styleFor(output === undefined && wantsColour(terminal.stdout, terminal.env));
 }
 
-function comparePlans(backings: readonly Backing<MachineBacking>[], only: GuestTimerChoice): RunPlan[] {
-  const plans = backings.flatMap((backing) => {
-    const timers: GuestTimerChoice[] = backing.capabilities.usesHardwareTimer ? ['hardware', 'vmtime'] : ['vmtime'];
-    return timers.filter((timer) => only === 'auto' || timer === only).map((guestTimer) => ({ backing, guestTimer }));
+function runPlans(factories: readonly RunnableBackingFactory[], { settings, guestTimer }: RunOptions): RunPlan[] {
+  return factories.map((factory) => ({ backing: makeBacking(factory, settings), guestTimer }));
+}
+
+function comparePlans(factories: readonly RunnableBackingFactory[], { settings, guestTimer: only }: RunOptions): RunPlan[] {
+  const plans = factories.flatMap((factory) => {
+    const timers: GuestTimerChoice[] = factory.usesHardwareTimer ? ['hardware', 'vmtime'] : ['vmtime'];
+    const chosen = timers.filter((timer) => only === 'auto' || timer === only);
+    return makeVariants(factory, settings).flatMap((backing) => chosen.map((guestTimer) => ({ backing, guestTimer })));
   });
   if (plans.length === 0) throw new UsageError(`--guest-timer ${only}: none of the backings chosen has a ${only} timer: choose others, or leave --guest-timer out`);
   return plans;
@@ -74,12 +79,14 @@ async function report(
   [path, ...patterns]: readonly string[],
   options: RunOptions,
   surroundings: Surroundings,
-  plansFor: (backings: readonly Backing<MachineBacking>[]) => readonly RunPlan[],
+  plansFor: (factories: readonly RunnableBackingFactory[]) => readonly RunPlan[],
   show: (head: ReportHead, runs: readonly RunReport[]) => Promise<CommandResult>,
 ): Promise<CommandResult> {
   const guest = readGuest(path!);
   const costModel = costModelOf(options);
-  const plans = plansFor(chooseBackings(await knownBackings(options.plugins), options.backings, options.settings));
+  const known = await knownBackings(options.plugins);
+  checkSettings(known, options.settings);
+  const plans = plansFor(chooseFactories(known, options.backings));
   const tests = selectTests(guest.image.tests, patterns);
   const output = options.output === undefined ? undefined : new OutputFile('output', options.output);
   const trace = options.trace === undefined ? undefined : new OutputFile('trace', options.trace);

@@ -6,7 +6,7 @@ import type { Style } from './style.js';
 import { plainTable } from './table.js';
 import { visible } from './visible.js';
 
-const HEAD = ['test', 'outcome', 'paravisor', 'user', 'hypervisor', 'timer due', 'p50', 'p99'];
+const HEAD = ['test', 'outcome', 'paravisor', 'user', 'hypervisor', 'timer due', 'p50', 'p99', 'max'];
 
 /** The whole report as text. */
 export function pretty(report: ResultsReport, style: Style): string {
@@ -37,6 +37,7 @@ function row(test: TestReport, style: Style): string[] {
     String(timers.expired),
     microseconds(timers.latencyNs.p50),
     microseconds(timers.latencyNs.p99),
+    microseconds(timers.latencyNs.max),
   ];
 }
 

@@ -38,6 +38,8 @@ export interface BackingFactory<Machine = unknown> {
   readonly isolation: Isolation;
   readonly usesHardwareTimer: boolean;
   readonly options: readonly BackingOption[];
+  /** Settings of its options that a comparison shows side by side, each a run of its own under every timer. Left out: the defaults alone. */
+  readonly variants?: readonly Readonly<Record<string, string>>[];
   /** Throws `RangeError` for an unknown option or value. */
   create(options: Readonly<Record<string, string>>): Backing<Machine>;
 }
