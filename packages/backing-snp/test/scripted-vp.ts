@@ -1,6 +1,6 @@
 import { RunStatus, U64, viewSnpRunPage, viewVmsa } from '@paravisor/hcl-protocol';
-import type { HclVp, ReadonlyU64, Vmsa } from '@paravisor/hcl-protocol';
-import { EmulationStatus, LocalApic, LocalApicSet, MsrStatus, VmTimeAccess, silentTimerObserver } from '@paravisor/virt-core';
+import type { GuestMemoryLine, HclVp, ReadonlyU64, Vmsa } from '@paravisor/hcl-protocol';
+import { EmulationStatus, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, silentTimerObserver } from '@paravisor/virt-core';
 import type { BackingVpContext, ExitHandlers, InitialRegisters } from '@paravisor/virt-core';
 import { viewExitMessage } from '../src/abi/index.js';
 import type { ExitMessage } from '../src/abi/index.js';
@@ -119,12 +119,16 @@ class ScriptedHandlers implements ExitHandlers {
   }
 }
 
+/** Guest RAM of no bytes: these tests enable no SynIC page. */
+const noMemory: GuestMemoryLine = { ramBytes: 0, read: () => false, write: () => false, readU64: () => false, compareExchange: () => -1 };
+
 /** An SNP VP over a scripted ioctl line, its VTL0 initialised. */
 export class ScriptedSnpVp {
   readonly hcl = new ScriptedHclVp();
   readonly handlers = new ScriptedHandlers();
   readonly vmTime = new VmTimeAccess(this.hcl);
   readonly apics: readonly LocalApic[];
+  readonly synics: readonly Synic[];
   readonly vp: SnpVp;
   readonly vmsa: Vmsa;
   readonly exitMessage: ExitMessage = viewExitMessage(this.hcl.runPage);
@@ -134,7 +138,8 @@ export class ScriptedSnpVp {
     this.apics = [0, 1].map(
       (vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake() {} }), vmTime: this.vmTime, x2apicCapable: true, observer: silentTimerObserver }),
     );
-    const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, handlers: this.handlers };
+    this.synics = this.apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: noMemory, interrupts: apic, observer: silentTimerObserver }));
+    const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, handlers: this.handlers };
     this.vp = new SnpVp(context, createSnpGuestTimer(true));
     this.vp.initialize(0, initialRegisters);
     this.vmsa = viewVmsa(this.hcl.vmsaPages[0]);

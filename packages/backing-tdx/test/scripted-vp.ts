@@ -1,7 +1,7 @@
 /** The paravisor half over an ioctl line whose `run` and TDVPS fields are what the test says. */
 import { Errno, RunStatus, TdcallLeaf, TdxStatus, U64, VmcsField, VmxExit, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
-import type { HclVp, ReadonlyU64, TdcallArgument, TdxRunPage } from '@paravisor/hcl-protocol';
-import { EmulationStatus, LocalApic, LocalApicSet, MsrStatus, VmTimeAccess, VmTimeGuestTimer, silentTimerObserver } from '@paravisor/virt-core';
+import type { GuestMemoryLine, HclVp, ReadonlyU64, TdcallArgument, TdxRunPage } from '@paravisor/hcl-protocol';
+import { EmulationStatus, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, VmTimeGuestTimer, silentTimerObserver } from '@paravisor/virt-core';
 import type { BackingVpContext, ExitHandlers } from '@paravisor/virt-core';
 import { l2VmcsFieldHigh } from '../src/abi/index.js';
 import { TdxVp } from '../src/paravisor/vp.js';
@@ -127,6 +127,9 @@ export interface ScriptedExit {
   readonly idtVectoring?: readonly [info: number, errorCode: number];
 }
 
+/** Guest RAM of no bytes: these tests enable no SynIC page. */
+const noMemory: GuestMemoryLine = { ramBytes: 0, read: () => false, write: () => false, readU64: () => false, compareExchange: () => -1 };
+
 /** A TDX VP, its VTL0 initialised at `START` with the VmTime timer. */
 export class ScriptedTdxVp {
   readonly hcl = new ScriptedHclVp();
@@ -134,13 +137,15 @@ export class ScriptedTdxVp {
   readonly handlers = new ScriptedHandlers();
   readonly vmTime = new VmTimeAccess(this.hcl);
   readonly apics: readonly LocalApic[];
+  readonly synics: readonly Synic[];
   readonly vp: TdxVp;
 
   constructor() {
     this.apics = [0, 1].map(
       (vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake() {} }), vmTime: this.vmTime, x2apicCapable: true, observer: silentTimerObserver }),
     );
-    const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, handlers: this.handlers };
+    this.synics = this.apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: noMemory, interrupts: apic, observer: silentTimerObserver }));
+    const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, handlers: this.handlers };
     this.vp = new TdxVp(context, new VmTimeGuestTimer());
     this.vp.initialize(0, startAt(START));
   }

@@ -1,5 +1,6 @@
 import type { Hcl, HclVp, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import type { LocalApic } from '../apic/index.js';
+import type { Synic } from '../synic/index.js';
 import type { VmTimeAccess } from '../time/index.js';
 import type { BackingVp } from './backing-vp.js';
 import type { HardwareIsolatedGuestTimer } from './guest-timer.js';
@@ -72,6 +73,8 @@ export interface BackingVpContext {
   readonly vmTime: VmTimeAccess;
   /** The local APIC of each lower VTL: [VTL0, VTL1]. */
   readonly apics: readonly LocalApic[];
+  /** The SynIC of each lower VTL: [VTL0, VTL1]. For a driver that takes over part of one (openvmm PR 4224). */
+  readonly synics: readonly Synic[];
   /** Backing-neutral handling of what an exit asks for. */
   readonly handlers: ExitHandlers;
 }

@@ -78,7 +78,8 @@ export class ParavisorVp {
       fatal: (vtl, reason) => this.#recordFault(vtl, reason),
     });
     const apics = this.#vtls.map(({ apic }) => apic);
-    this.backing = shared.createVp({ hcl: hclVp, vmTime: this.#vmTime, apics, handlers });
+    const synics = this.#vtls.map(({ synic }) => synic);
+    this.backing = shared.createVp({ hcl: hclVp, vmTime: this.#vmTime, apics, synics, handlers });
     const emulator = new MmioEmulator({ backing: this.backing, hclVp, memory: options.hcl.memory, apics, chipset: options.chipset, fatal: handlers.fatal.bind(handlers) });
     handlers.connect(this.backing, emulator);
   }
