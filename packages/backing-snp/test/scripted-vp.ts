@@ -39,6 +39,9 @@ export class ScriptedHclVp implements HclVp {
   vmsa(vtl: number): Uint8Array | null {
     return this.vmsaPages[vtl] ?? null;
   }
+  wake(): void {
+    this.runPage[0] = 1;
+  }
   run(): RunStatus {
     this.interceptMessagePresent = false;
     return this.onRun();

@@ -20,6 +20,9 @@ class ScriptedHclVp implements HclVp {
   /** What the driver and the module do in the next run. */
   onRun: () => RunStatus = () => RunStatus.Finished;
 
+  wake(): void {
+    this.runPage[0] = 1;
+  }
   run(): RunStatus {
     return this.onRun();
   }

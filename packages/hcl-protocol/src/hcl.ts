@@ -47,6 +47,12 @@ export interface HclVp {
 
   /** RETURN_TO_LOWER_VTL. Runs the lower VTL, or idles when the run page says HALTED, until something is for user mode. */
   run(): RunStatus;
+  /**
+   * Another thread of VTL2 makes this VP's poll file ready (SET_POLL_FILE): `cancel` is set in the run page, and VTL2's CPU of this VP is interrupted
+   * out of a lower VTL or its idling. The call is made on the CPU of the thread that runs now: an IPI between VTL2's CPUs goes through the host. For a
+   * VP whose thread is in user mode only `cancel` is left set.
+   */
+  wake(): void;
   /** After `RunStatus.Failed`: the errno. */
   readonly runErrno: number;
   /** After `RunStatus.Finished` under SNP: a host intercept message was put into `exitMessage` of the run page. */

@@ -5,6 +5,7 @@ export * from './hcl.js';
 export * from './ioctl.js';
 export * from './layout.js';
 export * from './run-page.js';
+export * from './state.js';
 export * from './tdx.js';
 export * from './tlfs.js';
 export * from './tmk.js';

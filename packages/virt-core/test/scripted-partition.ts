@@ -50,6 +50,9 @@ export class ScriptedHclVp implements HclVp {
   vmsa(): null {
     return null;
   }
+  wake(): void {
+    this.runPage[0] = 1;
+  }
   run(): RunStatus {
     this.log.push(`run${this.cancelled ? ' (cancel set)' : ''}`);
     return this.onRun();

@@ -2,7 +2,7 @@
  * The door between the machine and a backing's machine half. The machine brings clocks, memory, the host and the common part of the mshv_vtl
  * driver; a machine half brings the isolation hardware and the driver's path for it.
  */
-import type { ExitReasonName, TdcallArgument } from '@paravisor/hcl-protocol';
+import type { ExitReasonName, Plain, TdcallArgument } from '@paravisor/hcl-protocol';
 import type { MachineMemory, Processor } from '@paravisor/x86-cpu';
 import type { CostModel } from './cost.js';
 import type { HostVp } from './host.js';
@@ -94,6 +94,12 @@ export interface IsolationMachine {
   /** VTL2's CPUID where it differs from the bare processor (for example leaf 0x15 under TDX). True when handled. */
   cpuid(leaf: number, subleaf: number, out: Int32Array): boolean;
   createVp(vp: VpMachine): IsolationVp;
+  /**
+   * All state of the partition that is in no page, memory, processor or permission table of the machine's, and its way back, into a freshly made one
+   * whose VPs are restored after it.
+   */
+  save?(): Plain;
+  restore?(state: Plain): void;
 }
 
 /** The driver's isolation-specific path for one VP, and what user mode can ask of it. */
@@ -118,4 +124,10 @@ export interface IsolationVp {
   rmpadjust(gpa: number, vmpl: number, permissions: number): number;
   /** The VMSA page of a lower VTL, or null where the backing has none. */
   vmsa(vtl: number): Uint8Array | null;
+  /**
+   * The VP's state as `IsolationMachine.save` says, an entry that is pending included. Restoring makes no call of the machine's: no cost, no exit. A
+   * kernel timer made by the isolation is the machine's to save.
+   */
+  save?(): Plain;
+  restore?(state: Plain): void;
 }

@@ -101,6 +101,9 @@ function build(costs: CostModel): void {
     processor: new Vtl2Processor('intel', TSC_HZ),
     isolationCpuid: () => false,
     hostCallReason: ExitReason.tdvmcall,
+    callHostFromCurrent: () => {
+      throw new Error('there is one VP');
+    },
     lastVtl: () => 0,
   });
 }

@@ -51,6 +51,8 @@ export interface DriverVpParts {
   readonly isolationCpuid: (leaf: number, subleaf: number, out: Int32Array) => boolean;
   /** `ExitReason` of VTL2's calls to the host. */
   readonly hostCallReason: number;
+  /** The VP whose thread runs now calls the host: to interrupt another of VTL2's CPUs, say. Returns the tick at which it did. */
+  readonly callHostFromCurrent: () => number;
   /** The lower VTL that ran last. */
   readonly lastVtl: () => number;
 }
@@ -87,6 +89,15 @@ export class DriverVp implements HclVp {
 
   get interceptMessagePresent(): boolean {
     return this.#isolation.interceptMessagePresent;
+  }
+
+  /** A `cancel` that is set already has its interrupt on the way: a second wake sends none (mshv_vtl, the wake-up of the poll file, in behaviour). */
+  wake(): void {
+    const { schedule, vp, callHostFromCurrent } = this.#parts;
+    if (this.#page.cancel !== 0) return;
+    this.#page.cancel = 1;
+    if (this.#stand === Stand.User || this.#stand === Stand.Exited) return;
+    vp.host.interruptVtl2(schedule.current === this.index ? vp.clock.now : callHostFromCurrent());
   }
 
   /** mshv_vtl's loop (PR 107, in behaviour): look at `cancel` and the proxy scan, then idle or enter a lower VTL, until an exit is for user mode. */

@@ -105,10 +105,15 @@ export function createMachine(options: MachineOptions): Machine {
   );
   const hostCallReason = isolation.hostCallReason ?? ExitReason.other;
   const processor = new Vtl2Processor(backing.processorVendor, tscHz);
+  const callHostFromCurrent = (): number => {
+    const { host, clock } = hosts[schedule.current]!;
+    host.call(hostCallReason);
+    return clock.now;
+  };
   const hcl = new Driver({
     isolation,
     memory: ram,
-    callHost: () => hosts[schedule.current]!.host.call(hostCallReason),
+    callHost: callHostFromCurrent,
     vps: vps.map(
       (vp) =>
         new DriverVp({
@@ -119,6 +124,7 @@ export function createMachine(options: MachineOptions): Machine {
           processor,
           isolationCpuid: (leaf, subleaf, out) => isolation.cpuid(leaf, subleaf, out),
           hostCallReason,
+          callHostFromCurrent,
           lastVtl: () => vp.lastVtl,
         }),
     ),
