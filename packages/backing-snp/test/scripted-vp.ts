@@ -1,6 +1,6 @@
 import { RunStatus, U64, viewSnpRunPage, viewVmsa } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, HclVp, ReadonlyU64, Vmsa } from '@paravisor/hcl-protocol';
-import { EmulationStatus, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, silentTimerObserver } from '@paravisor/virt-core';
+import { EmulationStatus, FlatMemory, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, VpAssistPage, silentTimerObserver } from '@paravisor/virt-core';
 import type { BackingVpContext, ExitHandlers, InitialRegisters } from '@paravisor/virt-core';
 import { viewExitMessage } from '../src/abi/index.js';
 import type { ExitMessage } from '../src/abi/index.js';
@@ -132,6 +132,8 @@ export class ScriptedSnpVp {
   readonly vmTime = new VmTimeAccess(this.hcl);
   readonly apics: readonly LocalApic[];
   readonly synics: readonly Synic[];
+  readonly memory = new FlatMemory(0x4000);
+  readonly assistPages = [0, 1].map(() => new VpAssistPage(this.memory));
   readonly vp: SnpVp;
   readonly vmsa: Vmsa;
   readonly exitMessage: ExitMessage = viewExitMessage(this.hcl.runPage);
@@ -142,7 +144,7 @@ export class ScriptedSnpVp {
       (vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake() {} }), vmTime: this.vmTime, x2apicCapable: true, observer: silentTimerObserver }),
     );
     this.synics = this.apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: noMemory, interrupts: apic, observer: silentTimerObserver }));
-    const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, handlers: this.handlers };
+    const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, assistPages: this.assistPages, handlers: this.handlers };
     this.vp = new SnpVp(context, createSnpGuestTimer(true));
     this.vp.initialize(0, initialRegisters);
     this.vmsa = viewVmsa(this.hcl.vmsaPages[0]);

@@ -1,7 +1,7 @@
 /** The paravisor half over an ioctl line whose `run` and TDVPS fields are what the test says. */
 import { Errno, RunStatus, TdcallLeaf, TdxStatus, U64, VmcsField, VmxExit, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, HclVp, ReadonlyU64, TdcallArgument, TdxRunPage } from '@paravisor/hcl-protocol';
-import { EmulationStatus, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, VmTimeGuestTimer, silentTimerObserver } from '@paravisor/virt-core';
+import { EmulationStatus, FlatMemory, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, VmTimeGuestTimer, VpAssistPage, silentTimerObserver } from '@paravisor/virt-core';
 import type { BackingVpContext, ExitHandlers } from '@paravisor/virt-core';
 import { l2VmcsFieldHigh } from '../src/abi/index.js';
 import { TdxVp } from '../src/paravisor/vp.js';
@@ -141,6 +141,7 @@ export class ScriptedTdxVp {
   readonly vmTime = new VmTimeAccess(this.hcl);
   readonly apics: readonly LocalApic[];
   readonly synics: readonly Synic[];
+  readonly assistPages = [0, 1].map(() => new VpAssistPage(new FlatMemory(0)));
   readonly vp: TdxVp;
 
   constructor() {
@@ -148,7 +149,7 @@ export class ScriptedTdxVp {
       (vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake() {} }), vmTime: this.vmTime, x2apicCapable: true, observer: silentTimerObserver }),
     );
     this.synics = this.apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: noMemory, interrupts: apic, observer: silentTimerObserver }));
-    const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, handlers: this.handlers };
+    const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, assistPages: this.assistPages, handlers: this.handlers };
     this.vp = new TdxVp(context, new VmTimeGuestTimer());
     this.vp.initialize(0, startAt(START));
   }

@@ -1,6 +1,6 @@
 import { HvMsr, InterruptionInfo, RunStatus, TdcallLeaf, TdxStatus, U64, UPDATE_DEADLINE, VmcsField, newTdcallArgument } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
-import { EmulationStatus, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, silentTimerObserver } from '@paravisor/virt-core';
+import { EmulationStatus, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, VpAssistPage, silentTimerObserver } from '@paravisor/virt-core';
 import type { ExitHandlers } from '@paravisor/virt-core';
 import { describe, expect, it } from 'vitest';
 import { l2VmcsFieldHigh } from '../src/abi/index.js';
@@ -63,7 +63,7 @@ function startVp(hex: string, registers: readonly number[] = []) {
   const apics = [0, 1].map((vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake: () => {} }), vmTime, x2apicCapable: true, observer: silentTimerObserver }));
   const synics = apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: machine.hcl.memory, interrupts: apic, observer: silentTimerObserver }));
   const shared = new TdxShared({ hcl: machine.hcl, disableLowerVtlTimerVirt: false, tscFrequency: 2_000_000_000 });
-  const backing = shared.createVp({ hcl, vmTime, apics, synics, handlers });
+  const backing = shared.createVp({ hcl, vmTime, apics, synics, assistPages: apics.map(() => new VpAssistPage(machine.hcl.memory)), handlers });
   backing.initialize(0, startAt(At.snippet));
   const value = new U64();
   for (const [index, register] of registers.entries()) backing.registers(0).writeGpr(index, value.setNumber(register));

@@ -73,6 +73,22 @@ export const hvReferenceTscPageLayout = defineLayout({
   fields: { sequence: u32At(0), reserved: u32At(4), scale: u64At(8), offset: u64At(16), reserved2: bytesAt(24, 4072) },
 });
 
+/** The VP assist page (TLFS "HV_VP_ASSIST_PAGE"), as far as a guest without nested virtualization uses it. */
+export const hvVpAssistPageLayout = defineLayout({
+  name: 'HV_VP_ASSIST_PAGE',
+  size: 4096,
+  fields: {
+    apicAssist: u32At(0),
+    reserved: u32At(4),
+    vtlEntryReason: u32At(8),
+    vinaAsserted: u8At(12),
+    reserved2: bytesAt(13, 3),
+    vtlReturnRax: u64At(16),
+    vtlReturnRcx: u64At(24),
+    nested: bytesAt(32, 4064),
+  },
+});
+
 /** Hypervisor CPUID leaves. */
 export const HvCpuid = {
   VendorAndMax: 0x40000000,

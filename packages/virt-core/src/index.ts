@@ -4,6 +4,7 @@ export * from './conformance/index.js';
 export * from './contract/index.js';
 export * from './cpuid/index.js';
 export * from './hypercall/index.js';
+export * from './memory/index.js';
 export * from './mmio/index.js';
 export * from './msr/index.js';
 export * from './synic/index.js';

@@ -1,7 +1,7 @@
 import { RunFlag, RunStatus, SvmExit, VIntr, viewSnpRunPage, viewVmsa } from '@paravisor/hcl-protocol';
 import type { HclVp, SnpRunPage, Vmsa } from '@paravisor/hcl-protocol';
 import { StartupError } from '@paravisor/virt-core';
-import type { BackingVp, BackingVpContext, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, LocalApic, VmTimeAccess } from '@paravisor/virt-core';
+import type { BackingVp, BackingVpContext, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, LocalApic, VmTimeAccess, VpAssistPage } from '@paravisor/virt-core';
 import {
   clearGuestBusy,
   injectException,
@@ -37,17 +37,20 @@ export class SnpVp implements BackingVp {
   readonly #hcl: HclVp;
   readonly #runPage: SnpRunPage;
   readonly #apics: readonly LocalApic[];
+  readonly #assistPages: readonly VpAssistPage[];
   readonly #guestTimer: HardwareIsolatedGuestTimer;
   readonly #vtls: readonly LowerVtl[];
   /** Virtual interrupt control as it was before the run: whether an interrupt was offered, and which. */
   #offered = false;
   #offeredVector = 0;
+  #lazyEoiOffered = false;
 
   /** @throws {StartupError} when the driver maps no VMSA. */
-  constructor({ hcl, vmTime, apics, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer) {
+  constructor({ hcl, vmTime, apics, assistPages, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer) {
     this.vmTime = vmTime;
     this.#hcl = hcl;
     this.#apics = apics;
+    this.#assistPages = assistPages;
     this.#guestTimer = guestTimer;
     this.#runPage = viewSnpRunPage(hcl.runPage);
     this.#vtls = LOWER_VTLS.map((vtl) => {
@@ -87,7 +90,7 @@ export class SnpVp implements BackingVp {
     injectException(this.#vtls[vtl]!.vmsa, vector, errorCode);
   }
 
-  /** Clears guest-busy so that the host may run the VMSA, and writes `target_vtl` and the HALTED flag. */
+  /** Clears guest-busy so that the host may run the VMSA, writes `target_vtl` and the HALTED flag, and offers lazy EOI. */
   beforeRun(vtl: number, halted: boolean): void {
     const { vmsa } = this.#vtls[vtl]!;
     this.#offered = isInterruptOffered(vmsa);
@@ -97,6 +100,7 @@ export class SnpVp implements BackingVp {
     const page = this.#runPage;
     page.flags = halted ? page.flags | RunFlag.Halted : page.flags & ~RunFlag.Halted;
     page.targetVtl = vtl;
+    this.#lazyEoiOffered = this.#apics[vtl]!.lazyEoiPossible && this.#assistPages[vtl]!.offerLazyEoi();
   }
 
   afterRun(vtl: number, status: RunStatus): void {
@@ -106,6 +110,7 @@ export class SnpVp implements BackingVp {
     reinjectInterrupted(vmsa);
     if (this.#offered && !isInterruptOffered(vmsa)) this.#apics[vtl]!.acknowledge(this.#offeredVector);
     withdrawInterrupt(vmsa);
+    if (this.#lazyEoiOffered && this.#assistPages[vtl]!.takeLazyEoi()) this.#apics[vtl]!.lazyEoi();
     exits.dispatch(status === RunStatus.Finished && this.#hcl.interceptMessagePresent);
     // The exit is done: a VMSA that comes back without having run must not have it handled again.
     vmsa.guestErrorCode.setParts(SvmExit.Intr, 0);

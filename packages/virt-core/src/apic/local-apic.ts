@@ -252,6 +252,16 @@ export class LocalApic implements IpiTarget {
     this.requests.acknowledge(vector);
   }
 
+  /** Whether the guest may end its interrupt through the VP assist page, without an exit (openvmm `is_lazy_eoi_pending`). */
+  get lazyEoiPossible(): boolean {
+    return this.requests.lazyEoiPossible();
+  }
+
+  /** The EOI of a guest that made it through the VP assist page. */
+  lazyEoi(): void {
+    this.requests.endOfInterrupt();
+  }
+
   /** Power-on state. The timer's last evaluation time stays. */
   reset(): void {
     this.#base.reset();

@@ -91,6 +91,16 @@ export class ApicRequests {
     if (vector >= 0) this.isr.remove(vector);
   }
 
+  /**
+   * Whether the guest may end an interrupt without an exit: nothing waits for that end. With a request pending it is the only one, in service is nothing,
+   * and the end meant is its own; else it is that of the highest in service. Only for edge-triggered ones: a level has to be looked at again.
+   */
+  lazyEoiPossible(): boolean {
+    const pending = this.irr.highest();
+    const ended = pending < 0 ? this.isr.highest() : this.isr.highest() < 0 && this.irr.isOnly(pending) ? pending : -1;
+    return ended >= 0 && !this.tmr.has(ended);
+  }
+
   /** What the VP has taken over is forgotten. Staged vectors stay: the next look drops them, if the APIC is software-disabled by then. */
   reset(): void {
     this.irr.clear();

@@ -24,6 +24,12 @@ export class VectorSet {
     return -1;
   }
 
+  /** Whether `vector`, which is in the set, is alone in it. */
+  isOnly(vector: number): boolean {
+    for (let bank = 0; bank < 8; bank++) if (this.banks[bank] !== (bank === vector >>> 5 ? 1 << (vector & 31) : 0)) return false;
+    return true;
+  }
+
   clear(): void {
     this.banks.fill(0);
   }

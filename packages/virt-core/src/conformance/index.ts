@@ -1,4 +1,5 @@
 /** Replays recordings of the reference (`test/recordings`) through the services guests run on. Here, so that a command can use what the tests use. */
+export { FlatMemory } from './flat-memory.js';
 export { replayLapicTimer } from './lapic-timer.js';
 export { replaySynicTimer } from './synic-timer.js';
 export { replayVmTime } from './vmtime.js';

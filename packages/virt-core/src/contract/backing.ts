@@ -1,6 +1,7 @@
 import type { Hcl, HclVp, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import type { LocalApic } from '../apic/index.js';
 import type { Synic } from '../synic/index.js';
+import type { VpAssistPage } from '../msr/index.js';
 import type { VmTimeAccess } from '../time/index.js';
 import type { BackingVp } from './backing-vp.js';
 import type { HardwareIsolatedGuestTimer } from './guest-timer.js';
@@ -75,6 +76,8 @@ export interface BackingVpContext {
   readonly apics: readonly LocalApic[];
   /** The SynIC of each lower VTL: [VTL0, VTL1]. For a driver that takes over part of one (openvmm PR 4224). */
   readonly synics: readonly Synic[];
+  /** The VP assist page of each lower VTL: [VTL0, VTL1]. For the EOI a guest may leave out, where the backing offers that. */
+  readonly assistPages: readonly VpAssistPage[];
   /** Backing-neutral handling of what an exit asks for. */
   readonly handlers: ExitHandlers;
 }

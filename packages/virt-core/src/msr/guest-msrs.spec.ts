@@ -1,8 +1,10 @@
-import { HvMsr, U64, hvReferenceTscPageLayout, viewOf } from '@paravisor/hcl-protocol';
+import { HvMsr, U64, hvReferenceTscPageLayout, u64ToBigInt, viewOf } from '@paravisor/hcl-protocol';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RAM_BYTES, ScriptedMachine, TSC_HZ } from '../../test/scripted-partition.js';
 import { MsrStatus } from '../contract/index.js';
 import { createParavisor } from '../vp/index.js';
+import { hypercallCodeOffsets } from './index.js';
 
 const { Ok, GeneralProtection } = MsrStatus;
 const AMD = [0x10, 0x68747541, 0x444d4163, 0x69746e65] as const;
@@ -68,18 +70,49 @@ describe('time registers', () => {
     expect(read(HvMsr.ApicFrequency)).toBe(200_000_000n);
   });
 
+  const gpa = 0x5000;
+  const pageOf = (machine: ScriptedMachine, at: number) => viewOf(hvReferenceTscPageLayout, machine.memory.bytes, at);
+
   it('the reference TSC page has the truncated scale, offset 0 and a sequence from 1; the MSR reads back as written', () => {
     const { machine, write, read } = guest();
-    const gpa = 0x5000;
-    const page = () => viewOf(hvReferenceTscPageLayout, machine.memory.bytes, gpa);
     expect(write(HvMsr.ReferenceTsc, BigInt(gpa | 1))).toBe(Ok);
-    expect(page().sequence).toBe(1);
-    expect(new U64().set(page().scale).toBigInt()).toBe((10_000_000n << 64n) / BigInt(TSC_HZ));
-    expect(new U64().set(page().offset).isZero()).toBe(true);
+    const page = pageOf(machine, gpa);
+    expect(page.sequence).toBe(1);
+    expect(new U64().set(page.scale).toBigInt()).toBe((10_000_000n << 64n) / BigInt(TSC_HZ));
+    expect(new U64().set(page.offset).isZero()).toBe(true);
     expect(read(HvMsr.ReferenceTsc)).toBe(BigInt(gpa | 1));
+    write(HvMsr.ReferenceTsc, BigInt((gpa + 0x1000) | 1));
+    expect(pageOf(machine, gpa + 0x1000).sequence).toBe(2);
+  });
 
+  it('a guest that reads time from the page and from the MSR at the same TSC sees the same, at every TSC', () => {
+    const { machine, write, read } = guest();
     write(HvMsr.ReferenceTsc, BigInt(gpa | 1));
-    expect(page().sequence).toBe(2);
+    const page = pageOf(machine, gpa);
+    const scale = u64ToBigInt(page.scale);
+    const offset = u64ToBigInt(page.offset);
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }), (tsc) => {
+        machine.vp.tsc = tsc;
+        expect(read(HvMsr.TimeRefCount)).toBe(BigInt.asUintN(64, ((tsc * scale) >> 64n) + offset));
+      }),
+    );
+  });
+
+  it('the page is written only where its frame number changes: enabling what was written disabled publishes nothing (openvmm hv.rs)', () => {
+    const { machine, write, read } = guest();
+    write(HvMsr.ReferenceTsc, BigInt(gpa));
+    expect(write(HvMsr.ReferenceTsc, BigInt(gpa | 1))).toBe(Ok);
+    expect(read(HvMsr.ReferenceTsc)).toBe(BigInt(gpa | 1));
+    expect(pageOf(machine, gpa).sequence).toBe(0);
+    write(HvMsr.ReferenceTsc, 1n);
+    expect(pageOf(machine, 0).sequence).toBe(1);
+  });
+
+  it.each([2n, 0x800n])('reserved bit %i of the reference TSC register is #GP', (bit) => {
+    const { write, read } = guest();
+    expect(write(HvMsr.ReferenceTsc, BigInt(gpa | 1) | bit)).toBe(GeneralProtection);
+    expect(read(HvMsr.ReferenceTsc)).toBe(0n);
   });
 
   it('a reference TSC page outside RAM is #GP, and nothing changes', () => {
@@ -89,40 +122,58 @@ describe('time registers', () => {
   });
 });
 
-describe('the hypercall page (TLFS "Establishing the Hypercall Interface")', () => {
+describe('the hypercall page (TLFS "Establishing the Hypercall Interface"; openvmm hv.rs)', () => {
   const gpa = 0x6000;
 
   it.each([
-    ['VMCALL on Intel', undefined, [0x0f, 0x01, 0xc1, 0xc3, 0xcc]],
-    ['VMMCALL on AMD', AMD, [0x0f, 0x01, 0xd9, 0xc3, 0xcc]],
-  ] as const)('holds %s, a RET, and INT3 behind', (_name, leaf0, code) => {
+    ['VMCALL on Intel', undefined, '0f01c1'],
+    ['VMMCALL on AMD', AMD, '0f01d9'],
+  ] as const)('holds %s and a RET, VTL call and return code behind it, and INT3 to its end', (_name, leaf0, call) => {
     const machine = new ScriptedMachine();
     if (leaf0 !== undefined) machine.vp.cpuidLeaves.set(0, leaf0);
     const { write } = guest(machine);
-    write(HvMsr.GuestOsId, 1n);
     expect(write(HvMsr.Hypercall, BigInt(gpa | 1))).toBe(Ok);
-    expect([...machine.memory.bytes.subarray(gpa, gpa + 5)]).toEqual(code);
+    const hex = (from: number, to: number): string => [...machine.memory.bytes.subarray(gpa + from, gpa + to)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    expect(hex(0, 4)).toBe(`${call}c3`);
+    const { bits32, bits64 } = hypercallCodeOffsets;
+    expect([bits32.call, bits64.call, bits32.return, bits64.return]).toEqual([0x04, 0x0f, 0x1b, 0x26]);
+    // mov ecx, eax; mov eax, code; the call; ret
+    expect(hex(bits32.call, bits64.call)).toBe(`89c1b811000000${call}c3`);
+    expect(hex(bits32.return, bits64.return)).toBe(`89c1b812000000${call}c3`);
+    // mov rax, rcx; mov ecx, code; the call; ret
+    expect(hex(bits64.call, bits32.return)).toBe(`4889c8b911000000${call}c3`);
+    expect(hex(bits64.return, 50)).toBe(`4889c8b912000000${call}c3`);
+    expect(hex(50, 52)).toBe('cccc');
     expect(machine.memory.bytes[gpa + 4095]).toBe(0xcc);
   });
 
-  it('cannot be enabled without a guest OS identity, and goes with it', () => {
+  it('is written when it is enabled and when it moves, and what was there does not come back', () => {
     const { machine, write, read } = guest();
+    write(HvMsr.Hypercall, BigInt(gpa));
+    expect([read(HvMsr.Hypercall), machine.memory.bytes[gpa]]).toEqual([BigInt(gpa), 0]);
     write(HvMsr.Hypercall, BigInt(gpa | 1));
-    expect(read(HvMsr.Hypercall)).toBe(BigInt(gpa));
-    expect(machine.memory.bytes[gpa]).toBe(0);
-
-    write(HvMsr.GuestOsId, 1n);
+    machine.memory.bytes[gpa] = 0x90;
     write(HvMsr.Hypercall, BigInt(gpa | 1));
-    write(HvMsr.GuestOsId, 0n);
-    expect(read(HvMsr.Hypercall)).toBe(BigInt(gpa));
+    expect(machine.memory.bytes[gpa]).toBe(0x90);
+    write(HvMsr.Hypercall, BigInt((gpa + 0x1000) | 1));
+    expect([machine.memory.bytes[gpa], machine.memory.bytes[gpa + 0x1000]]).toEqual([0x90, 0x0f]);
   });
 
-  it('stays once locked, and is #GP outside RAM', () => {
+  it('needs no guest OS identity, and does not go with it, where TLFS ties the two together (openvmm)', () => {
     const { write, read } = guest();
-    write(HvMsr.GuestOsId, 1n);
+    write(HvMsr.Hypercall, BigInt(gpa | 1));
+    write(HvMsr.GuestOsId, 0x8100n);
+    expect(read(HvMsr.GuestOsId)).toBe(0x8100n);
+    write(HvMsr.GuestOsId, 0n);
+    expect(read(HvMsr.Hypercall)).toBe(BigInt(gpa | 1));
+  });
+
+  it('is #GP outside RAM, with a reserved bit, and once locked', () => {
+    const { write, read } = guest();
     expect(write(HvMsr.Hypercall, BigInt(RAM_BYTES | 1))).toBe(GeneralProtection);
+    expect(write(HvMsr.Hypercall, BigInt(gpa | 5))).toBe(GeneralProtection);
     write(HvMsr.Hypercall, BigInt(gpa | 3));
-    expect(write(HvMsr.Hypercall, 0x7001n)).toBe(Ok);
+    expect(write(HvMsr.Hypercall, 0x7001n)).toBe(GeneralProtection);
     expect(read(HvMsr.Hypercall)).toBe(BigInt(gpa | 3));
   });
 });
@@ -146,9 +197,11 @@ describe('whose registers', () => {
     expect(read(0x803)).toBe(0x50014n);
   });
 
-  it('the VP assist page register is plain storage', () => {
-    const { write, read } = guest();
-    write(HvMsr.VpAssistPage, 0x8001n);
-    expect(read(HvMsr.VpAssistPage)).toBe(0x8001n);
+  it('each VTL of a VP has an assist page of its own', () => {
+    const { machine, write, read } = guest();
+    machine.memory.bytes.fill(0xff, 0x8000, 0x9000);
+    expect(write(HvMsr.VpAssistPage, 0x8001n)).toBe(Ok);
+    expect([read(HvMsr.VpAssistPage), read(HvMsr.VpAssistPage, 1)]).toEqual([0x8001n, 0n]);
+    expect(machine.memory.bytes[0x8fff]).toBe(0);
   });
 });

@@ -1,11 +1,12 @@
-import { HvMsr, U64 } from '@paravisor/hcl-protocol';
-import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
+import { HvMsr } from '@paravisor/hcl-protocol';
+import type { ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import { LocalApic } from '../apic/index.js';
 import { MsrStatus } from '../contract/index.js';
 import { Synic } from '../synic/index.js';
 import type { ReferenceClock } from '../time/index.js';
 import type { ArchitecturalMsrs } from './architectural.js';
 import type { HypervisorRegisters } from './hypervisor-registers.js';
+import type { VpAssistPage } from './vp-assist-page.js';
 
 /** Whom a VTL's MSR accesses concern. */
 export interface GuestMsrsOptions {
@@ -16,6 +17,7 @@ export interface GuestMsrsOptions {
   /** Virtual TSC frequency, Hz. */
   readonly tscFrequency: number;
   readonly shared: HypervisorRegisters;
+  readonly assistPage: VpAssistPage;
   readonly architectural: ArchitecturalMsrs;
   /** The guest read the guest-idle MSR. */
   readonly idle: () => void;
@@ -27,7 +29,6 @@ export interface GuestMsrsOptions {
  */
 export class GuestMsrs {
   readonly #options: GuestMsrsOptions;
-  readonly #vpAssistPage = new U64();
 
   constructor(options: GuestMsrsOptions) {
     this.#options = options;
@@ -57,7 +58,7 @@ export class GuestMsrs {
         out.setNumber(this.#options.tscFrequency);
         break;
       case HvMsr.VpAssistPage:
-        out.set(this.#vpAssistPage);
+        out.set(this.#options.assistPage.register);
         break;
       case HvMsr.GuestIdle:
         out.setParts(0, 0);
@@ -81,8 +82,7 @@ export class GuestMsrs {
       case HvMsr.ReferenceTsc:
         return shared.writeReferenceTsc(value);
       case HvMsr.VpAssistPage:
-        this.#vpAssistPage.set(value);
-        return MsrStatus.Ok;
+        return this.#options.assistPage.writeRegister(value);
       case HvMsr.VpIndex:
       case HvMsr.TimeRefCount:
       case HvMsr.TscFrequency:

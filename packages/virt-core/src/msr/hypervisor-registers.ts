@@ -6,6 +6,8 @@ import type { ProcessorVendor } from './overlay-pages.js';
 
 /** Bit 1 of the hypercall register: nothing may change until reset (TLFS "Establishing the Hypercall Interface"). */
 const HYPERCALL_LOCKED = 2;
+const HYPERCALL_RESERVED = 0xffc;
+const REFERENCE_TSC_RESERVED = 0xffe;
 
 /** What the partition-wide registers need of the partition. */
 export interface HypervisorRegistersOptions {
@@ -15,12 +17,19 @@ export interface HypervisorRegistersOptions {
   readonly referenceScale: ReadonlyU64;
 }
 
-/** Guest physical address in a page-pointing register: bits 51:12. */
+/** Guest physical address in a page-pointing register: bits 63:12. Beyond 2^53 it is no RAM whatever the rounding. */
 function pageAddress(register: ReadonlyU64): number {
-  return (register.hi & 0xfffff) * 0x1_0000_0000 + ((register.lo & ~(PAGE_SIZE - 1)) >>> 0);
+  return (register.hi >>> 0) * 0x1_0000_0000 + ((register.lo & ~(PAGE_SIZE - 1)) >>> 0);
 }
 
-/** The hypervisor registers that all VPs of one VTL share: guest OS identity, hypercall page, reference TSC page. */
+function samePage(a: ReadonlyU64, b: ReadonlyU64): boolean {
+  return a.hi === b.hi && ((a.lo ^ b.lo) & ~(PAGE_SIZE - 1)) === 0;
+}
+
+/**
+ * The hypervisor registers that all VPs of one VTL share: guest OS identity, hypercall page, reference TSC page (openvmm `GlobalHv`). Their pages are
+ * written into the guest's RAM when they are enabled or moved; what was there does not come back, as in the reference.
+ */
 export class HypervisorRegisters {
   readonly guestOsId = new U64();
   readonly hypercall = new U64();
@@ -32,25 +41,31 @@ export class HypervisorRegisters {
     this.#options = options;
   }
 
-  /** Without an identity there is no hypercall page (TLFS "Reporting the Guest OS Identity"). */
+  /** Any value. TLFS ties the hypercall page to an identity that is not zero; openvmm does not. */
   writeGuestOsId(value: ReadonlyU64): MsrStatus {
     this.guestOsId.set(value);
-    if (this.guestOsId.isZero()) this.hypercall.lo &= ~REGISTER_ENABLE;
     return MsrStatus.Ok;
   }
 
-  /** A locked register ignores writes; the enable bit needs a guest OS identity. #GP when the page lies outside RAM. */
+  /** #GP once the register is locked, for a reserved bit, and for a page outside RAM. Enabling writes the page, and so does a move. */
   writeHypercall(value: ReadonlyU64): MsrStatus {
-    if ((this.hypercall.lo & HYPERCALL_LOCKED) !== 0) return MsrStatus.Ok;
-    const enable = (value.lo & REGISTER_ENABLE) !== 0 && !this.guestOsId.isZero();
-    if (enable && !this.#options.memory.write(pageAddress(value), hypercallPage(this.#options.vendor))) return MsrStatus.GeneralProtection;
-    this.hypercall.setParts(enable ? value.lo : value.lo & ~REGISTER_ENABLE, value.hi);
+    const { hypercall } = this;
+    if ((hypercall.lo & HYPERCALL_LOCKED) !== 0 || (value.lo & HYPERCALL_RESERVED) !== 0) return MsrStatus.GeneralProtection;
+    const enabled = (hypercall.lo & REGISTER_ENABLE) !== 0;
+    if ((value.lo & REGISTER_ENABLE) !== 0 && (!enabled || !samePage(value, hypercall))) {
+      if (!this.#options.memory.write(pageAddress(value), hypercallPage(this.#options.vendor))) return MsrStatus.GeneralProtection;
+    }
+    hypercall.set(value);
     return MsrStatus.Ok;
   }
 
-  /** Each enabling write publishes the page under a new sequence, from 1 and never 0, which would mean "do not use". #GP outside RAM. */
+  /**
+   * #GP for a reserved bit, and for a page outside RAM. Enabling publishes the page only where the frame number changes, whether it was enabled before
+   * or not (openvmm): each time under a new sequence, from 1 and never 0, which would mean "do not use". So frame 0 as the first is never written.
+   */
   writeReferenceTsc(value: ReadonlyU64): MsrStatus {
-    if ((value.lo & REGISTER_ENABLE) !== 0) {
+    if ((value.lo & REFERENCE_TSC_RESERVED) !== 0) return MsrStatus.GeneralProtection;
+    if ((value.lo & REGISTER_ENABLE) !== 0 && !samePage(value, this.referenceTsc)) {
       const sequence = (this.#tscSequence + 1) >>> 0 || 1;
       const page = referenceTscPage(sequence, this.#options.referenceScale);
       if (!this.#options.memory.write(pageAddress(value), page)) return MsrStatus.GeneralProtection;

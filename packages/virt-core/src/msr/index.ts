@@ -4,5 +4,6 @@ export { GuestMsrs } from './guest-msrs.js';
 export type { GuestMsrsOptions } from './guest-msrs.js';
 export { HypervisorRegisters } from './hypervisor-registers.js';
 export type { HypervisorRegistersOptions } from './hypervisor-registers.js';
-export { hypercallPage, referenceTscPage } from './overlay-pages.js';
+export { hypercallCodeOffsets, hypercallPage, referenceTscPage } from './overlay-pages.js';
 export type { ProcessorVendor } from './overlay-pages.js';
+export { VpAssistPage } from './vp-assist-page.js';

@@ -1,7 +1,7 @@
 /** The sixteen synthetic interrupt sources and their message slots (TLFS "SynIC Message Pages"; openvmm `SintState`). */
 import { HvMessageFlag, HvMessageType, SINT_COUNT, Sint, U64, hvMessageLayout } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine } from '@paravisor/hcl-protocol';
-import { OverlayPage } from './overlay-page.js';
+import { OverlayPage } from '../memory/index.js';
 
 /** Where a SynIC's interrupts go: the staged requests of the same VP's and VTL's local APIC (a `LocalApic` is one). */
 export interface SynicInterruptSink {

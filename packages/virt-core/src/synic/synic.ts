@@ -3,7 +3,7 @@ import { HvMsr, REGISTER_ENABLE, SINT_COUNT, STIMER_COUNT, U64, hvMessageLayout 
 import type { GuestMemoryLine, ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { MsrStatus } from '../contract/status.js';
 import type { TimerObserver } from '../contract/observer.js';
-import { OverlayPage } from './overlay-page.js';
+import { OverlayPage } from '../memory/index.js';
 import { SintState } from './sints.js';
 import type { SynicInterruptSink } from './sints.js';
 import { SyntheticTimer } from './stimer.js';

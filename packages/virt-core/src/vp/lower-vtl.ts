@@ -1,5 +1,5 @@
 import type { LocalApic } from '../apic/index.js';
-import type { GuestMsrs } from '../msr/index.js';
+import type { GuestMsrs, VpAssistPage } from '../msr/index.js';
 import type { Synic } from '../synic/index.js';
 import type { MessageQueues } from './message-queues.js';
 
@@ -22,6 +22,7 @@ export interface LowerVtl {
   readonly synic: Synic;
   readonly messages: MessageQueues;
   readonly msrs: GuestMsrs;
+  readonly assistPage: VpAssistPage;
   /** The backing gave it registers: it takes part in the loop. */
   enabled: boolean;
   activity: Activity;

@@ -6,7 +6,7 @@ import type { BackingShared, BackingVp, Chipset, InitialRegisters, TimerObserver
 import { GuestCpuid } from '../cpuid/index.js';
 import type { HypervisorCpuidParameters } from '../cpuid/index.js';
 import { MmioEmulator } from '../mmio/index.js';
-import { ArchitecturalMsrs, GuestMsrs } from '../msr/index.js';
+import { ArchitecturalMsrs, GuestMsrs, VpAssistPage } from '../msr/index.js';
 import type { HypervisorRegisters } from '../msr/index.js';
 import { Synic } from '../synic/index.js';
 import { ReferenceClock, VmTimeAccess } from '../time/index.js';
@@ -79,7 +79,8 @@ export class ParavisorVp {
     });
     const apics = this.#vtls.map(({ apic }) => apic);
     const synics = this.#vtls.map(({ synic }) => synic);
-    this.backing = shared.createVp({ hcl: hclVp, vmTime: this.#vmTime, apics, synics, handlers });
+    const assistPages = this.#vtls.map(({ assistPage }) => assistPage);
+    this.backing = shared.createVp({ hcl: hclVp, vmTime: this.#vmTime, apics, synics, assistPages, handlers });
     const emulator = new MmioEmulator({ backing: this.backing, hclVp, memory: options.hcl.memory, apics, chipset: options.chipset, fatal: handlers.fatal.bind(handlers) });
     handlers.connect(this.backing, emulator);
   }
@@ -260,10 +261,12 @@ export class ParavisorVp {
     const vp = hclVp.index;
     const apic = new LocalApic({ vp, vtl, apicId: vp, set: options.apicSets[vtl]!, vmTime: this.#vmTime, x2apicCapable: true, observer });
     const synic = new Synic({ vp, vtl, memory: options.hcl.memory, interrupts: apic, observer });
+    const assistPage = new VpAssistPage(options.hcl.memory);
     const lowerVtl: LowerVtl = {
       vtl,
       apic,
       synic,
+      assistPage,
       messages: new MessageQueues(synic),
       msrs: new GuestMsrs({
         vpIndex: vp,
@@ -272,6 +275,7 @@ export class ParavisorVp {
         clock: this.#clock,
         tscFrequency,
         shared: options.hypervisorRegisters[vtl]!,
+        assistPage,
         architectural: new ArchitecturalMsrs(hclVp),
         idle: () => {
           lowerVtl.activity = Activity.Idle;

@@ -1,15 +1,15 @@
+import { PAGE_SIZE } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 
-const PAGE_BYTES = 4096;
 const TWO_32 = 4294967296;
 
 /**
- * A page that belongs to the SynIC and can be laid over guest memory (TLFS "Overlay Pages", openvmm `OverlayPage`). While it is nowhere, its contents
- * are kept in private memory; each move copies them along. What the guest had there before is not restored, as in the reference.
+ * A page that belongs to the hypervisor and can be laid over guest memory (TLFS "Overlay Pages", openvmm `OverlayPage`). While it is nowhere, its
+ * contents are kept in private memory; each move copies them along. What the guest had there before is not restored, as in the reference.
  */
 export class OverlayPage {
   readonly #memory: GuestMemoryLine;
-  readonly #private = new Uint8Array(PAGE_BYTES);
+  readonly #private = new Uint8Array(PAGE_SIZE);
   readonly #privateView = new DataView(this.#private.buffer);
   /** Guest physical address, −1 while private. */
   #gpa = -1;
@@ -20,9 +20,9 @@ export class OverlayPage {
 
   /** Lays the page over the guest frame whose number is in bits 63:12 of `register`. False, and nothing moved, when that is not RAM. */
   map(register: ReadonlyU64): boolean {
-    const gpa = (register.hi >>> 0) * TWO_32 + ((register.lo & ~(PAGE_BYTES - 1)) >>> 0);
+    const gpa = (register.hi >>> 0) * TWO_32 + ((register.lo & ~(PAGE_SIZE - 1)) >>> 0);
     if (gpa === this.#gpa) return true;
-    if (gpa + PAGE_BYTES > this.#memory.ramBytes) return false;
+    if (gpa + PAGE_SIZE > this.#memory.ramBytes) return false;
     if (this.#gpa >= 0 && !this.#memory.read(this.#gpa, this.#private)) return false;
     if (!this.#memory.write(gpa, this.#private)) return false;
     this.#gpa = gpa;
