@@ -1,4 +1,5 @@
 import { ApicRegister, DeliveryMode, EventInject, RunFlag, RunStatus, SevFeature, SvmExit, U64, VIntr, VmsaSelector, X2APIC_MSR_BASE, u64ToBigInt } from '@paravisor/hcl-protocol';
+import type { Vmsa } from '@paravisor/hcl-protocol';
 import { describe, expect, it } from 'vitest';
 import { ScriptedSnpVp, initialRegisters } from '../../test/scripted-vp.js';
 
@@ -130,6 +131,50 @@ describe('an offered interrupt (virtual interrupt control, APM 15.36.16)', () =>
     expect(vmsa.vIntrCntrl.lo & VIntr.TprMask).toBe(5);
     apics[0]!.readMsr(0x40000072, tpr);
     expect(tpr.lo).toBe(0x50);
+  });
+});
+
+describe('lazy EOI (TLFS "EOI Assist"; openvmm sync_lazy_eoi)', () => {
+  const ASSIST_PAGE = 0x1000;
+  const takeInterrupt = (vmsa: Vmsa): void => void vmsa.vIntrCntrl.setParts(vmsa.vIntrCntrl.lo & ~VIntr.Irq, vmsa.vIntrCntrl.hi);
+
+  function withAssistPage(): ScriptedSnpVp {
+    const scripted = new ScriptedSnpVp();
+    scripted.assistPages[0]!.writeRegister(U64.of(ASSIST_PAGE | 1));
+    offerPending(scripted);
+    return scripted;
+  }
+
+  it('is offered just before the run; a guest that took its interrupt and cleared the bit needs no exit for its EOI', () => {
+    const scripted = withAssistPage();
+    scripted.round((vmsa) => {
+      expect(scripted.memory.bytes[ASSIST_PAGE]).toBe(1);
+      takeInterrupt(vmsa);
+      scripted.memory.bytes[ASSIST_PAGE] = 0;
+    });
+    expect([hasVector(scripted, ApicRegister.Irr0), hasVector(scripted, ApicRegister.Isr0)]).toEqual([false, false]);
+  });
+
+  it('is taken back before the exit is looked at: a guest still in its handler makes its EOI at the APIC', () => {
+    const scripted = withAssistPage();
+    scripted.round(takeInterrupt);
+    expect(scripted.memory.bytes[ASSIST_PAGE]).toBe(0);
+    expect(hasVector(scripted, ApicRegister.Isr0)).toBe(true);
+  });
+
+  it('is offered for what is in service while nothing else is pending', () => {
+    const scripted = withAssistPage();
+    scripted.round(takeInterrupt);
+    scripted.round(() => void (scripted.memory.bytes[ASSIST_PAGE] = 0));
+    expect(hasVector(scripted, ApicRegister.Isr0)).toBe(false);
+  });
+
+  it('needs an enabled assist page', () => {
+    const scripted = new ScriptedSnpVp();
+    offerPending(scripted);
+    scripted.round(takeInterrupt);
+    scripted.round(() => {});
+    expect(hasVector(scripted, ApicRegister.Isr0)).toBe(true);
   });
 });
 

@@ -222,6 +222,31 @@ describe('requests', () => {
     expect(apic.offloadAllowed).toBe(true);
   });
 
+  it('lazy EOI is possible for the only pending request with nothing in service, or for what is in service with nothing pending', () => {
+    expect(apic.lazyEoiPossible).toBe(false);
+    apic.requestSynicInterrupt(0x50, false);
+    scan();
+    expect(apic.lazyEoiPossible).toBe(true);
+    apic.requestSynicInterrupt(0x91, false);
+    scan();
+    expect(apic.lazyEoiPossible).toBe(false);
+    apic.acknowledge(0x91);
+    expect(apic.lazyEoiPossible).toBe(false);
+    apic.lazyEoi();
+    apic.acknowledge(0x50);
+    expect(apic.lazyEoiPossible).toBe(true);
+    apic.lazyEoi();
+    expect([apic.lazyEoiPossible, rdmsr(0x812)]).toEqual([false, 0n]);
+  });
+
+  it('a level-triggered interrupt needs its EOI at the APIC', () => {
+    set.request(apic, 0, 0x50, true, false);
+    scan();
+    expect(apic.lazyEoiPossible).toBe(false);
+    apic.acknowledge(0x50);
+    expect(apic.lazyEoiPossible).toBe(false);
+  });
+
   it('vectors below 16 are dropped silently', () => {
     apic.requestSynicInterrupt(15, false);
     expect(woken).toEqual([]);
