@@ -111,8 +111,9 @@ class ScriptedHandlers implements ExitHandlers {
     this.log.push('string io');
     return this.emulation;
   }
-  hypercall(): void {
+  hypercall(): boolean {
     this.log.push('hypercall');
+    return true;
   }
   halt(vtl: number): void {
     this.log.push(`halt ${vtl}`);

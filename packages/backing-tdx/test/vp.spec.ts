@@ -42,8 +42,9 @@ class RecordingHandlers implements ExitHandlers {
     this.calls.push('string io');
     return EmulationStatus.Done;
   }
-  hypercall(): void {
+  hypercall(): boolean {
     this.calls.push('hypercall');
+    return true;
   }
   halt(vtl: number): void {
     this.calls.push(`halt ${vtl}`);

@@ -69,6 +69,18 @@ export const tdxL2TscDeadlineLayout = defineLayout({
   },
 });
 
+/** `fxState`: the 512 bytes of FXSAVE in 64-bit mode (SDM volume 1, table 10-2). */
+export const fxStateLayout = defineLayout({
+  name: 'fx_state',
+  size: 512,
+  fields: {
+    x87: bytesAt(0, 160),
+    /** XMM0 .. XMM15, low and high halves. */
+    xmm: u64ArrayAt(160, 32),
+    reserved: bytesAt(416, 96),
+  },
+});
+
 /** The TDX form of the run page's context area. */
 export const tdxVpContextLayout = defineLayout({
   name: 'tdx_vp_context',

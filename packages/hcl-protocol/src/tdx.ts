@@ -59,5 +59,8 @@ export const METADATA_CONTEXT_VP = 2;
 /** RCX of TDG.VP.ENTER, high half: the L2 VM index is bits 53:52. Low half bits 1:0: TLB invalidation. */
 export const EntryRcx = { HighVmShift: 20, HighVmMask: 3 << 20 } as const;
 
+/** Bits 1:0 of `entryRcx`: what the module invalidates at the entry (TDX module ABI, TDG.VP.ENTER). */
+export const TlbInvalidation = { None: 0, AllGuestPhysical: 1, AllContexts: 2, NonGlobalContexts: 3 } as const;
+
 /** exit_info.r13 low bits: extended exit qualification types. */
 export const ExtendedExitQualification = { PendingEptViolation: 6 } as const;

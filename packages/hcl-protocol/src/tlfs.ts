@@ -114,9 +114,20 @@ export const HvStatus = {
   InvalidAlignment: 4,
   InvalidParameter: 5,
   AccessDenied: 6,
+  OperationDenied: 8,
+  InsufficientMemory: 0xb,
+  InvalidPartitionId: 0xd,
+  InvalidVpIndex: 0xe,
+  InvalidPortId: 0x11,
+  InvalidConnectionId: 0x12,
+  InsufficientBuffers: 0x13,
   InvalidVpState: 0x15,
   InvalidSynicState: 0x18,
   ObjectInUse: 0x19,
+  InvalidRegisterValue: 0x50,
+  InvalidVtlState: 0x51,
+  VtlAlreadyEnabled: 0x86,
+  Timeout: 0x78,
 } as const;
 
 /** Reference-time units (100 ns) a second. */

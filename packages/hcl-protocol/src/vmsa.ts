@@ -69,7 +69,10 @@ export const vmsaLayout = defineLayout({
     pcpuId: u64At(0x3d8),
     eventInject: u64At(0x3e0),
     xcr0: u64At(0x3e8),
-    reserved9: bytesAt(0x3f0, 0xc10),
+    reserved9: bytesAt(0x3f0, 0x80),
+    /** XMM0 .. XMM15, low and high halves. */
+    xmm: u64ArrayAt(0x470, 32),
+    reserved10: bytesAt(0x570, 0xa90),
   },
 });
 

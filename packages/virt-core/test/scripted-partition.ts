@@ -11,8 +11,10 @@ import type {
   HardwareIsolatedGuestTimer,
   InitialRegisters,
   SegmentRegister,
+  Table,
+  TableRegister,
 } from '../src/contract/index.js';
-import { Segment } from '../src/contract/index.js';
+import { OffloadResult, Segment } from '../src/contract/index.js';
 
 export const TSC_HZ = 2_000_000_000;
 export const RAM_BYTES = 0x10_0000;
@@ -96,9 +98,18 @@ export class ScriptedHclVp implements HclVp {
   }
 }
 
+function copySegment(from: SegmentRegister, to: SegmentRegister): void {
+  to.selector = from.selector;
+  to.attributes = from.attributes;
+  to.limit = from.limit;
+  to.base.set(from.base);
+}
+
 /** A VTL's registers as plain values. 64-bit mode, paging by `cr3`, supervisor, unless a test says otherwise. */
 export class PlainRegisters implements GuestRegisters {
   readonly gpr = new BigUint64Array(16);
+  /** Low and high halves of XMM0 .. XMM15. */
+  readonly xmm = new BigUint64Array(32);
   rip = 0n;
   rflags = 0x202;
   cr0 = 0x80010001n;
@@ -107,6 +118,17 @@ export class PlainRegisters implements GuestRegisters {
   cr4 = 0x20n;
   efer = 0xd01n;
   currentCpl = 0;
+  /** 64-bit code, writable data. */
+  readonly segments: SegmentRegister[] = Array.from({ length: 8 }, (_, index) => ({
+    selector: index === Segment.Cs ? 8 : 0x10,
+    attributes: index === Segment.Cs ? 0xa09b : 0xc093,
+    limit: 0xffffffff,
+    base: new U64(),
+  }));
+  /** GDTR, IDTR. */
+  readonly tables: TableRegister[] = [0, 1].map(() => ({ limit: 0, base: new U64() }));
+  /** MSRs the VTL has for itself. */
+  readonly msrs = new Map<number, bigint>([0x174, 0x175, 0x176, 0x277, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102].map((msr) => [msr, 0n]));
 
   readGpr(index: number, out: U64): void {
     out.setBigInt(this.gpr[index]!);
@@ -129,22 +151,54 @@ export class PlainRegisters implements GuestRegisters {
   readCr(number: 0 | 2 | 3 | 4, out: U64): void {
     out.setBigInt({ 0: this.cr0, 2: this.cr2, 3: this.cr3, 4: this.cr4 }[number]);
   }
-  writeCr2(value: ReadonlyU64): void {
-    this.cr2 = new U64().set(value).toBigInt();
+  writeCr(number: 0 | 2 | 3 | 4, value: ReadonlyU64): void {
+    this[`cr${number}`] = new U64().set(value).toBigInt();
   }
   readEfer(out: U64): void {
     out.setBigInt(this.efer);
   }
+  writeEfer(value: ReadonlyU64): void {
+    this.efer = new U64().set(value).toBigInt();
+  }
   readSegment(index: number, out: SegmentRegister): void {
-    out.selector = index === Segment.Cs ? 8 : 0x10;
-    out.attributes = index === Segment.Cs ? 0xa09b : 0xc093;
-    out.limit = 0xffffffff;
-    out.base.setParts(0, 0);
+    copySegment(this.segments[index]!, out);
+  }
+  writeSegment(index: number, value: SegmentRegister): void {
+    copySegment(value, this.segments[index]!);
+  }
+  readTable(table: Table, out: TableRegister): void {
+    out.limit = this.tables[table]!.limit;
+    out.base.set(this.tables[table]!.base);
+  }
+  writeTable(table: Table, value: TableRegister): void {
+    this.tables[table]!.limit = value.limit;
+    this.tables[table]!.base.set(value.base);
+  }
+  readMsr(msr: number, out: U64): boolean {
+    const value = this.msrs.get(msr);
+    if (value !== undefined) out.setBigInt(value);
+    return value !== undefined;
+  }
+  writeMsr(msr: number, value: ReadonlyU64): boolean {
+    if (!this.msrs.has(msr)) return false;
+    this.msrs.set(msr, new U64().set(value).toBigInt());
+    return true;
+  }
+  readXmm(index: number, low: U64, high: U64): void {
+    low.setBigInt(this.xmm[2 * index]!);
+    high.setBigInt(this.xmm[2 * index + 1]!);
+  }
+  writeXmm(index: number, low: ReadonlyU64, high: ReadonlyU64): void {
+    this.xmm[2 * index] = new U64().set(low).toBigInt();
+    this.xmm[2 * index + 1] = new U64().set(high).toBigInt();
   }
   cpl(): number {
     return this.currentCpl;
   }
 }
+
+const NMI = 2;
+const RFLAGS_IF = 1 << 9;
 
 /** A backing that records each call of the loop, and does nothing else. */
 export class RecordingVp implements BackingVp {
@@ -160,17 +214,39 @@ export class RecordingVp implements BackingVp {
   }
 
   readonly registers = (vtl: number): PlainRegisters => this.vtlRegisters[vtl]!;
+  /** What is on offer in this round, by VTL: a vector, 2 for an NMI, −1 for nothing. */
+  readonly #offered = [-1, -1];
 
   initialize(vtl: number): void {
     this.log.push(`initialize ${vtl}`);
   }
+  switchVtl(from: number, to: number): void {
+    this.log.push(`switch ${from} ${to}`);
+  }
+  flushTlb(vtl: number): void {
+    this.log.push(`flush ${vtl}`);
+  }
+  pendingEventVector(): number {
+    return -1;
+  }
+  /** An offer counts whatever its priority. */
+  isInterruptPending(vtl: number, checkRflags: boolean): boolean {
+    const offered = this.#offered[vtl]!;
+    return offered === NMI || (offered >= 0 && (!checkRflags || (this.vtlRegisters[vtl]!.rflags & RFLAGS_IF) !== 0));
+  }
+  offloadApic(): OffloadResult {
+    return OffloadResult.NotOffloaded;
+  }
   deliverPendingEvents(vtl: number): void {
+    this.#offered.fill(-1);
     this.log.push(`pending events ${vtl}`);
   }
   offerInterrupt(vtl: number, vector: number): void {
+    this.#offered[vtl] = vector;
     this.log.push(`offer ${vtl} ${vector}`);
   }
   offerNmi(vtl: number): void {
+    this.#offered[vtl] = NMI;
     this.log.push(`nmi ${vtl}`);
   }
   injectException(vtl: number, vector: number, errorCode: number): void {

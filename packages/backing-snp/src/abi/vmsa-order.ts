@@ -15,3 +15,6 @@ export const segmentSelectors = [
   VmsaSelector.Ldtr,
   VmsaSelector.Tr,
 ] as const;
+
+/** Selector of GDTR and IDTR, in the order of virt-core's `Table`. */
+export const tableSelectors = [VmsaSelector.Gdtr, VmsaSelector.Idtr] as const;

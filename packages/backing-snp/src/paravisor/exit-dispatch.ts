@@ -64,8 +64,8 @@ export class ExitDispatch {
       case SvmExit.Msr:
         return (this.#vmsa.exitInfo1.lo & 1) === 0 ? this.#readMsr() : this.#writeMsr();
       case SvmExit.Vmmcall:
-        this.#handlers.hypercall(this.#vtl);
-        return this.#advance();
+        if (this.#handlers.hypercall(this.#vtl)) this.#advance();
+        return;
       case SvmExit.Npf:
         return this.#nestedPageFault(messagePresent);
       case SvmExit.Xsetbv:

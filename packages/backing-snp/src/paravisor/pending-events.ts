@@ -3,6 +3,8 @@ import { EventInject, EventInjectType, VIntr } from '@paravisor/hcl-protocol';
 import type { Vmsa } from '@paravisor/hcl-protocol';
 import { Vector } from '../abi/index.js';
 
+const RFLAGS_IF = 1 << 9;
+
 /** Queues an exception for the next entry. `errorCode` below 0 means none. */
 export function injectException(vmsa: Vmsa, vector: number, errorCode: number): void {
   const info = EventInject.Valid | (EventInjectType.Exception << EventInject.TypeShift) | vector;
@@ -39,6 +41,19 @@ export function offerVirtualInterrupt(vmsa: Vmsa, vector: number): void {
 
 /** Whether an interrupt is on offer. */
 export const isInterruptOffered = (vmsa: Vmsa): boolean => (vmsa.vIntrCntrl.lo & VIntr.Irq) !== 0;
+
+/**
+ * Whether an NMI, or an interrupt above the task priority, waits for the guest (openvmm's SNP backing, `handle_cross_vtl_interrupts`). An interrupt shadow
+ * hides an interrupt either way; RFLAGS.IF only with `checkRflags`.
+ */
+export function isInterruptPending(vmsa: Vmsa, checkRflags: boolean): boolean {
+  const event = vmsa.eventInject.lo;
+  if ((event & EventInject.Valid) !== 0 && (event & EventInject.TypeMask) >>> EventInject.TypeShift === EventInjectType.Nmi) return true;
+  if (checkRflags && (vmsa.rflags.lo & RFLAGS_IF) === 0) return false;
+  const control = vmsa.vIntrCntrl.lo;
+  if ((control & VIntr.Shadow) !== 0 || (control & VIntr.Irq) === 0) return false;
+  return (control & VIntr.PriorityMask) >>> VIntr.PriorityShift > (control & VIntr.TprMask);
+}
 
 export function withdrawInterrupt(vmsa: Vmsa): void {
   vmsa.vIntrCntrl.setParts(vmsa.vIntrCntrl.lo & ~VIntr.Irq, vmsa.vIntrCntrl.hi);

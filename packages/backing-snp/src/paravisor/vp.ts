@@ -1,12 +1,13 @@
-import { RunFlag, RunStatus, SvmExit, VIntr, viewSnpRunPage, viewVmsa } from '@paravisor/hcl-protocol';
-import type { HclVp, SnpRunPage, Vmsa } from '@paravisor/hcl-protocol';
-import { StartupError } from '@paravisor/virt-core';
+import { EventInject, RunFlag, RunStatus, SvmExit, VIntr, viewSnpRunPage, viewVmsa } from '@paravisor/hcl-protocol';
+import type { HclVp, SnpRunPage, U64Field, Vmsa } from '@paravisor/hcl-protocol';
+import { OffloadResult, StartupError } from '@paravisor/virt-core';
 import type { BackingVp, BackingVpContext, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, LocalApic, VmTimeAccess, VpAssistPage } from '@paravisor/virt-core';
 import {
   clearGuestBusy,
   injectException,
   injectNmi,
   isInterruptOffered,
+  isInterruptPending,
   offerVirtualInterrupt,
   reinjectInterrupted,
   testAndSetGuestBusy,
@@ -14,18 +15,20 @@ import {
 } from './pending-events.js';
 import { ExitDispatch } from './exit-dispatch.js';
 import { initializeVmsa } from './initial-state.js';
-import { SnpGuestRegisters } from './guest-registers.js';
+import { SnpGuestRegisters, gprFields } from './guest-registers.js';
 import { RearmScan } from './timer/index.js';
 
 /** One lower VTL of the VP: its VMSA, and what works on it. */
 interface LowerVtl {
   readonly page: Uint8Array;
   readonly vmsa: Vmsa;
+  readonly gpr: readonly U64Field[];
   readonly registers: SnpGuestRegisters;
   readonly exits: ExitDispatch;
 }
 
 const LOWER_VTLS = [0, 1] as const;
+const RSP = 4;
 
 /** A VP whose lower VTLs are VMSAs run in VMPL2 and VMPL1 (openvmm `SnpBacked`). */
 export class SnpVp implements BackingVp {
@@ -57,7 +60,7 @@ export class SnpVp implements BackingVp {
       const page = hcl.vmsa(vtl);
       if (page === null) throw new StartupError('snp-no-vmsa', `the driver maps no VMSA of VTL${vtl}: the SNP backing needs an SNP machine`);
       const vmsa = viewVmsa(page);
-      return { page, vmsa, registers: new SnpGuestRegisters(vmsa), exits: new ExitDispatch({ vtl, vmsa, hcl, handlers }) };
+      return { page, vmsa, gpr: gprFields(vmsa), registers: new SnpGuestRegisters(vmsa), exits: new ExitDispatch({ vtl, vmsa, hcl, handlers }) };
     });
     // No proxied interrupt may come before user mode asks for it.
     this.#runPage.proxyIrrBlocked.fill(0xffffffff);
@@ -66,10 +69,23 @@ export class SnpVp implements BackingVp {
 
   readonly registers = (vtl: number): GuestRegisters => this.#vtls[vtl]!.registers;
 
-  /** Fills the VMSA: features, VMPL, the loader's registers, guest-busy. */
+  /** Fills the VMSA: features, VMPL, the loader's registers, guest-busy. What it held, a queued event too, is gone. */
   initialize(vtl: number, registers: InitialRegisters): void {
     const { page, vmsa } = this.#vtls[vtl]!;
     initializeVmsa(page, vmsa, vtl, registers);
+  }
+
+  /** Each VTL has a VMSA of its own: general registers except RSP and CR2 are copied. */
+  switchVtl(from: number, to: number): void {
+    const source = this.#vtls[from]!.gpr;
+    const target = this.#vtls[to]!.gpr;
+    for (let index = 0; index < source.length; index++) if (index !== RSP) target[index]!.set(source[index]!);
+    this.#vtls[to]!.vmsa.cr2.set(this.#vtls[from]!.vmsa.cr2);
+  }
+
+  /** Zero is no physical CPU's id of the last run: the next VMRUN starts with an empty TLB (APM 15.36.11). */
+  flushTlb(vtl: number): void {
+    this.#vtls[vtl]!.vmsa.pcpuId.setParts(0, 0);
   }
 
   /** An event that an exit cut off was queued again right after that exit: nothing is left to do here. */
@@ -88,6 +104,20 @@ export class SnpVp implements BackingVp {
   /** Into event injection. */
   injectException(vtl: number, vector: number, errorCode: number): void {
     injectException(this.#vtls[vtl]!.vmsa, vector, errorCode);
+  }
+
+  pendingEventVector(vtl: number): number {
+    const { lo } = this.#vtls[vtl]!.vmsa.eventInject;
+    return (lo & EventInject.Valid) === 0 ? -1 : lo & EventInject.VectorMask;
+  }
+
+  isInterruptPending(vtl: number, checkRflags: boolean): boolean {
+    return isInterruptPending(this.#vtls[vtl]!.vmsa, checkRflags);
+  }
+
+  /** Without secure AVIC the APIC's state stays in user mode. */
+  offloadApic(_vtl: number): OffloadResult {
+    return OffloadResult.NotOffloaded;
   }
 
   /** Clears guest-busy so that the host may run the VMSA, writes `target_vtl` and the HALTED flag, and offers lazy EOI. */

@@ -121,8 +121,7 @@ export class ExitDispatch {
   /** A hypercall; from above ring 0 #GP (openvmm), where TLFS has #UD. */
   #vmcall(): void {
     if (this.#cpl() !== 0) return this.#generalProtection();
-    this.#handlers.hypercall(this.#vtl.vtl);
-    this.#advance();
+    if (this.#handlers.hypercall(this.#vtl.vtl)) this.#advance();
   }
 
   #cpl(): number {

@@ -10,6 +10,8 @@ export class LowerVtl {
   readonly vmcs: L2Vmcs;
   readonly registers = new PrivateRegisters();
   readonly events: PendingEvents;
+  /** The next entry flushes this VTL's guest translations. */
+  flushTlb = false;
 
   constructor(vtl: number, access: TdvpsAccess, apic: LocalApic) {
     this.vtl = vtl;

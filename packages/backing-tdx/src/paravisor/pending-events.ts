@@ -58,6 +58,25 @@ export class PendingEvents {
     else if (typeOf(info) === InterruptionType.Nmi) this.#nmi = false;
   }
 
+  /** The VTL starts over: nothing is on its way into it. */
+  reset(): void {
+    this.#queue(0, 0, 0);
+    this.#nmi = false;
+    this.#offered = -1;
+    this.#shadowIsOver = true;
+  }
+
+  /** Vector of the event that is queued for the next entry, −1 for none. */
+  get pendingVector(): number {
+    return this.#info === 0 ? -1 : this.#info & InterruptionInfo.VectorMask;
+  }
+
+  /** Whether an NMI or an offered interrupt waits; with `checkRflags` an interrupt only counts while RFLAGS.IF is set. */
+  isInterruptPending(checkRflags: boolean): boolean {
+    if (this.#nmi) return true;
+    return this.#offered >= 0 && (!checkRflags || (this.#registers.rflags.lo & RFLAGS_IF) !== 0);
+  }
+
   /** User mode finished an instruction of the guest. */
   instructionFinished(): void {
     this.#shadowIsOver = true;

@@ -1,6 +1,7 @@
 /** The TDX backing's part of one VP (openvmm `TdxBacked`, in behaviour). */
-import { EntryRcx, RunFlag, RunStatus, TdxStatus, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
-import type { HclVp, TdxRunPage , U64} from '@paravisor/hcl-protocol';
+import { EntryRcx, RunFlag, RunStatus, TdxStatus, TlbInvalidation, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
+import type { HclVp, TdxRunPage, U64 } from '@paravisor/hcl-protocol';
+import { OffloadResult } from '@paravisor/virt-core';
 import type { BackingVp, BackingVpContext, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, VmTimeAccess } from '@paravisor/virt-core';
 import { ExitDispatch } from './exit-dispatch.js';
 import { TdxGuestRegisters } from './guest-registers.js';
@@ -56,7 +57,16 @@ export class TdxVp implements BackingVp, TdxTimerVp {
   readonly registers = (vtl: number): GuestRegisters => this.#vtls[vtl]!.registers;
 
   initialize(vtl: number, registers: InitialRegisters): void {
-    initializeLowerVtl(this.#vtls[vtl]!.state, this.#access, this.#page, registers);
+    const { state } = this.#vtls[vtl]!;
+    initializeLowerVtl(state, this.#access, this.#page, registers);
+    state.events.reset();
+  }
+
+  /** What VTLs share is in the run page, once a VP; what each has for itself is written there before its run. */
+  switchVtl(_from: number, _to: number): void {}
+
+  flushTlb(vtl: number): void {
+    this.#vtls[vtl]!.state.flushTlb = true;
   }
 
   /** An event that the last exit cut off was queued again right after that exit: only the round's offers are forgotten here. */
@@ -77,13 +87,26 @@ export class TdxVp implements BackingVp, TdxTimerVp {
     this.#vtls[vtl]!.state.events.injectException(vector, errorCode);
   }
 
+  pendingEventVector(vtl: number): number {
+    return this.#vtls[vtl]!.state.events.pendingVector;
+  }
+
+  isInterruptPending(vtl: number, checkRflags: boolean): boolean {
+    return this.#vtls[vtl]!.state.events.isInterruptPending(checkRflags);
+  }
+
+  /** The APIC's state stays in user mode. */
+  offloadApic(_vtl: number): OffloadResult {
+    return OffloadResult.NotOffloaded;
+  }
+
   beforeRun(vtl: number, halted: boolean): void {
     const { state } = this.#vtls[vtl]!;
     const page = this.#page;
     this.#idled = halted;
     if (!halted) state.events.resolve();
     page.flags = halted ? page.flags | RunFlag.Halted : page.flags & ~RunFlag.Halted;
-    page.context.entryRcx.setParts(0, l2VmOfVtl(vtl) << EntryRcx.HighVmShift);
+    page.context.entryRcx.setParts(state.flushTlb ? TlbInvalidation.AllContexts : 0, l2VmOfVtl(vtl) << EntryRcx.HighVmShift);
     this.#guestTimer.beginLowerVtlRun(this, vtl);
     state.registers.toRunPage(page);
   }
@@ -97,6 +120,7 @@ export class TdxVp implements BackingVp, TdxTimerVp {
     // Any status from PENDING_INTERRUPT on, real errors included, is taken as "never entered": go round again.
     if (exitInfo.rax.hi >>> 0 >= TdxStatus.PendingInterrupt) return;
     if (!this.#idled) {
+      state.flushTlb = false;
       this.#access.generation++;
       state.events.entered(exitInfo.r10, exitInfo.r11.hi);
     }

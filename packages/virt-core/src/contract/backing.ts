@@ -95,8 +95,12 @@ export interface ExitHandlers {
   emulateMmio(vtl: number, gpa: number): EmulationStatus;
   /** String or REP port I/O at RIP. */
   emulateStringIo(vtl: number): EmulationStatus;
-  /** VMCALL or VMMCALL: the hypercall whose control is in RCX (64-bit). Result goes to RAX. */
-  hypercall(vtl: number): void;
+  /**
+   * VMCALL or VMMCALL: the hypercall whose control is in RCX (64-bit) or EDX:EAX; the result goes to RAX or EDX:EAX. True when the instruction is
+   * finished, so that RIP of `vtl` moves on, also when the VP goes on in another VTL; false when RIP stays: an exception was injected, or the guest is to
+   * execute it again.
+   */
+  hypercall(vtl: number): boolean;
   /** The VTL executed HLT: it is not to run until an interrupt it can take comes. `readMsr` sees to the guest-idle MSR by itself. */
   halt(vtl: number): void;
   /** Ends the VP: triple fault, unknown exit, or an entry that failed. `reason` is one plain clause. */

@@ -8,6 +8,16 @@ export interface SegmentRegister {
   readonly base: U64;
 }
 
+/** GDTR or IDTR. */
+export interface TableRegister {
+  limit: number;
+  readonly base: U64;
+}
+
+/** The two descriptor-table registers, as `GuestRegisters` numbers them. */
+export const Table = { Gdtr: 0, Idtr: 1 } as const;
+export type Table = (typeof Table)[keyof typeof Table];
+
 /** Segment order of every interface here: ES CS SS DS FS GS, then LDTR and TR. */
 export const Segment = { Es: 0, Cs: 1, Ss: 2, Ds: 3, Fs: 4, Gs: 5, Ldtr: 6, Tr: 7 } as const;
 
@@ -40,10 +50,24 @@ export interface GuestRegisters {
   /** RFLAGS bits 31:0. */
   readRflags(): number;
   writeRflags(value: number): void;
-  /** CR0, CR2, CR3, CR4. CR2 can be written too. */
+  /** CR0, CR2, CR3, CR4, as the guest reads them. */
   readCr(number: 0 | 2 | 3 | 4, out: U64): void;
-  writeCr2(value: ReadonlyU64): void;
+  /** Nothing is checked: a higher VTL or the paravisor writes, not the guest whose register it is. */
+  writeCr(number: 0 | 2 | 3 | 4, value: ReadonlyU64): void;
   readEfer(out: U64): void;
+  writeEfer(value: ReadonlyU64): void;
   readSegment(index: number, out: SegmentRegister): void;
+  writeSegment(index: number, value: SegmentRegister): void;
+  readTable(table: Table, out: TableRegister): void;
+  writeTable(table: Table, value: TableRegister): void;
+  /**
+   * MSRs each VTL has for itself and reaches without an exit: SYSENTER_CS, _ESP, _EIP (0x174 .. 0x176), PAT (0x277), STAR, LSTAR, CSTAR, SFMASK
+   * (0xc0000081 .. 84), KERNEL_GS_BASE (0xc0000102) and TSC_AUX (0xc0000103). False, and nothing done, for one the backing does not keep.
+   */
+  readMsr(msr: number, out: U64): boolean;
+  writeMsr(msr: number, value: ReadonlyU64): boolean;
+  /** XMM0 .. XMM15, bits 63:0 and 127:64. */
+  readXmm(index: number, low: U64, high: U64): void;
+  writeXmm(index: number, low: ReadonlyU64, high: ReadonlyU64): void;
   cpl(): number;
 }

@@ -1,26 +1,35 @@
 import type { ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 
 /** Hypercall call codes (TLFS appendix A). */
-export const HvCallCode = { NotifyLongSpinWait: 0x0008 } as const;
+export const HvCallCode = {
+  NotifyLongSpinWait: 0x0008,
+  EnablePartitionVtl: 0x000d,
+  EnableVpVtl: 0x000f,
+  VtlCall: 0x0011,
+  VtlReturn: 0x0012,
+  GetVpRegisters: 0x0050,
+  SetVpRegisters: 0x0051,
+  StartVirtualProcessor: 0x0099,
+  GetVpIndexFromApicId: 0x009a,
+} as const;
 
-/** Bits 63:60, 47:44 of the high half and 31:27 of the low half must be zero (TLFS "Hypercall Inputs"). */
-const RESERVED_LOW = 0xf8000000 | 0;
-const RESERVED_HIGH = 0xf000f000 | 0;
+/**
+ * Fields of a hypercall's control value (TLFS "Hypercall Inputs"). Bits that TLFS reserves (63:60, 47:44, 31:27) are not looked at, as in the
+ * reference.
+ */
+export const callCodeOf = (control: ReadonlyU64): number => control.lo & 0xffff;
+/** Input is in registers. */
+export const isFastCall = (control: ReadonlyU64): boolean => (control.lo & (1 << 16)) !== 0;
+export const variableHeaderBytesOf = (control: ReadonlyU64): number => ((control.lo >>> 17) & 0x3ff) * 8;
+export const repCountOf = (control: ReadonlyU64): number => control.hi & 0xfff;
+export const repStartOf = (control: ReadonlyU64): number => (control.hi >>> 16) & 0xfff;
 
-/** Call code of a hypercall control value. */
-export function callCodeOf(control: ReadonlyU64): number {
-  return control.lo & 0xffff;
+/** The control value of the same call, to be continued at element `start`. */
+export function setRepStart(control: U64, start: number): void {
+  control.hi = (control.hi & ~(0xfff << 16)) | (start << 16);
 }
 
-/** Whether a control value is one a simple call (no repetitions) may have: reserved bits, variable header size, rep count and rep start all zero. */
-export function isSimpleCall(control: ReadonlyU64): boolean {
-  const variableHeaderSize = (control.lo >>> 17) & 0x3ff;
-  const repCount = control.hi & 0xfff;
-  const repStart = (control.hi >>> 16) & 0xfff;
-  return (control.lo & RESERVED_LOW) === 0 && (control.hi & RESERVED_HIGH) === 0 && variableHeaderSize === 0 && repCount === 0 && repStart === 0;
-}
-
-/** Result value of a call that completed no repetitions: status in bits 15:0. */
-export function resultOf(status: number, out: U64): void {
-  out.setParts(status & 0xffff, 0);
+/** Result value (TLFS "Hypercall Outputs"): status in bits 15:0, completed elements in 43:32. */
+export function resultOf(status: number, repsDone: number, out: U64): void {
+  out.setParts(status & 0xffff, repsDone);
 }

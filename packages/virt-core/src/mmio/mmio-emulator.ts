@@ -105,7 +105,7 @@ export class MmioEmulator {
     const { pageFault, linear, errorCode, gpa } = this.#translation.failure;
     if (!pageFault) return this.#fatal(vtl, `code or a page table at guest physical address 0x${gpa.toString(16)} lies outside RAM`);
     const { backing } = this.#options;
-    backing.registers(vtl).writeCr2(this.#register.setBigInt(linear));
+    backing.registers(vtl).writeCr(2, this.#register.setBigInt(linear));
     backing.injectException(vtl, VECTOR_PF, errorCode);
     return EmulationStatus.Faulted;
   }

@@ -3,6 +3,7 @@ import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import type { BackingVp, Chipset, EmulationStatus, ExitHandlers, MsrStatus } from '../contract/index.js';
 import type { GuestCpuid } from '../cpuid/index.js';
 import { HypercallDispatcher } from '../hypercall/index.js';
+import type { HypercallDispatcherOptions } from '../hypercall/index.js';
 import type { MmioEmulator } from '../mmio/index.js';
 import { Activity } from './lower-vtl.js';
 import type { LowerVtl } from './lower-vtl.js';
@@ -13,6 +14,7 @@ export interface ExitHandlersOptions {
   readonly vtls: readonly LowerVtl[];
   readonly cpuid: GuestCpuid;
   readonly chipset: Chipset;
+  readonly hypercalls: HypercallDispatcherOptions;
   /** Ends the VP. */
   readonly fatal: (vtl: number, reason: string) => void;
 }
@@ -20,12 +22,13 @@ export interface ExitHandlersOptions {
 /** What each kind of exit asks for, whichever backing it came through. */
 export class VpExitHandlers implements ExitHandlers {
   readonly #options: ExitHandlersOptions;
-  readonly #hypercalls = new HypercallDispatcher();
+  readonly #hypercalls: HypercallDispatcher;
   #backing: BackingVp | null = null;
   #emulator: MmioEmulator | null = null;
 
   constructor(options: ExitHandlersOptions) {
     this.#options = options;
+    this.#hypercalls = new HypercallDispatcher(options.hypercalls);
   }
 
   /** The backing's part and these handlers need each other: the second to be made is given to the first. Once, before any exit. */
@@ -62,8 +65,8 @@ export class VpExitHandlers implements ExitHandlers {
     return this.#emulator!.emulate(vtl);
   }
 
-  hypercall(vtl: number): void {
-    this.#hypercalls.dispatch(this.#backing!.registers(vtl));
+  hypercall(vtl: number): boolean {
+    return this.#hypercalls.dispatch(vtl, this.#backing!);
   }
 
   halt(vtl: number): void {

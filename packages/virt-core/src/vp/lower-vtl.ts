@@ -30,6 +30,4 @@ export interface LowerVtl {
   woken: boolean;
   /** This round looks at staged requests. */
   scanIrr: boolean;
-  /** The APIC offered an interrupt or NMI in this round. */
-  interruptPending: boolean;
 }

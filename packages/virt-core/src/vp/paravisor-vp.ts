@@ -2,9 +2,11 @@ import { RunStatus, U64, viewRunPage } from '@paravisor/hcl-protocol';
 import type { Hcl, HclVp, RunPage } from '@paravisor/hcl-protocol';
 import { LocalApic } from '../apic/index.js';
 import type { ApicWork, LocalApicSet } from '../apic/index.js';
+import { OffloadResult } from '../contract/index.js';
 import type { BackingShared, BackingVp, Chipset, InitialRegisters, TimerObserver, VpFault } from '../contract/index.js';
 import { GuestCpuid } from '../cpuid/index.js';
 import type { HypervisorCpuidParameters } from '../cpuid/index.js';
+import type { HypercallTable } from '../hypercall/index.js';
 import { MmioEmulator } from '../mmio/index.js';
 import { ArchitecturalMsrs, GuestMsrs, VpAssistPage } from '../msr/index.js';
 import type { HypervisorRegisters } from '../msr/index.js';
@@ -36,6 +38,7 @@ export interface ParavisorVpOptions {
   /** By VTL: what all VPs share. */
   readonly apicSets: readonly LocalApicSet[];
   readonly hypervisorRegisters: readonly HypervisorRegisters[];
+  readonly hypercalls: HypercallTable;
 }
 
 /**
@@ -75,6 +78,7 @@ export class ParavisorVp {
       vtls: this.#vtls,
       cpuid: new GuestCpuid(hclVp, options.hcl.vps.length, options.cpuid),
       chipset: options.chipset,
+      hypercalls: { vp: this.index, memory: options.hcl.memory, table: options.hypercalls },
       fatal: (vtl, reason) => this.#recordFault(vtl, reason),
     });
     const apics = this.#vtls.map(({ apic }) => apic);
@@ -200,7 +204,10 @@ export class ParavisorVp {
       this.#pollApic(lowerVtl);
     }
     // VTL1 pre-empts VTL0; it gives the VP back by itself.
-    if (this.#vtls[VTL1]!.enabled && this.#vtls[VTL1]!.interruptPending) this.#activeVtl = VTL1;
+    if (this.#activeVtl === VTL0 && this.#vtls[VTL1]!.enabled && this.backing.isInterruptPending(VTL1, false)) {
+      this.backing.switchVtl(VTL0, VTL1);
+      this.#activeVtl = VTL1;
+    }
   }
 
   /**
@@ -225,8 +232,11 @@ export class ParavisorVp {
       if (work.sipi >= 0) this.#recordFault(vtl, 'the guest sent this VP a start-up IPI, and starting application processors is not modelled');
       return;
     }
-    lowerVtl.interruptPending = work.nmi || work.interrupt >= 0;
-    if (lowerVtl.interruptPending) this.#offer(lowerVtl, work);
+    const offload = this.backing.offloadApic(vtl);
+    // Hardware that keeps the APIC's requests ends the halt by what it would deliver (openvmm, TDX `process_interrupts`).
+    if (offload === OffloadResult.Pending) lowerVtl.activity = Activity.Running;
+    if (offload !== OffloadResult.NotOffloaded) work.interrupt = -1;
+    if (work.nmi || work.interrupt >= 0) this.#offer(lowerVtl, work);
   }
 
   #offer(lowerVtl: LowerVtl, { nmi, interrupt }: ApicWork): void {
@@ -285,7 +295,6 @@ export class ParavisorVp {
       activity: Activity.Running,
       woken: false,
       scanIrr: false,
-      interruptPending: false,
     };
     return lowerVtl;
   }

@@ -3,6 +3,7 @@ import type { Hcl, HclVp } from '@paravisor/hcl-protocol';
 import { LocalApicSet } from '../apic/index.js';
 import { silentTimerObserver } from '../contract/index.js';
 import type { Backing, BackingShared, Chipset, InitialRegisters, TimerObserver, VpFault } from '../contract/index.js';
+import { hypercallTable, notifyLongSpinWait } from '../hypercall/index.js';
 import { HypervisorRegisters } from '../msr/index.js';
 import type { ProcessorVendor } from '../msr/index.js';
 import { ReferenceTimeScale } from '../time/index.js';
@@ -62,6 +63,7 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
     cpuid: { ...shared.hypervisorCpuid, hideIsolation: options.hideIsolation ?? false, guestVsm: false },
     apicSets: perVtl(() => new LocalApicSet(waker)),
     hypervisorRegisters: perVtl(() => new HypervisorRegisters(registers)),
+    hypercalls: hypercallTable([notifyLongSpinWait]),
   };
   for (const hclVp of hcl.vps) vps.push(new ParavisorVp({ ...common, hclVp }));
   for (const vp of vps) vp.enableVtl(0, options.initialRegisters);
