@@ -24,7 +24,7 @@ const exitLayout = defineLayout({
     /** `VmxExit`. */
     reason: u32At(0),
     instructionLength: u32At(4),
-    /** `IoQualification` of port I/O. */
+    /** `IoQualification` of port I/O, `CrQualification` of a control-register access. */
     qualification: u32At(8),
     /** The event whose delivery the exit cut off, as `InterruptionInfo`, and its error code. */
     idtVectoring: u32At(12),
@@ -42,7 +42,7 @@ const segmentLayout = defineLayout({ name: 'example_segment', size: 16, fields: 
 /** One lower VTL. */
 export const vtlStateLayout = defineLayout({
   name: 'example_vtl_state',
-  size: 384,
+  size: 448,
   fields: {
     /** RAX RCX RDX RBX RSP RBP RSI RDI R8 .. R15. */
     gpr: u64ArrayAt(0, 16),
@@ -72,21 +72,32 @@ export const vtlStateLayout = defineLayout({
     entryInstructionLength: u32At(368),
     /** Non-zero: forget translations at the next entry. The driver clears it. */
     flushTlb: u32At(372),
-    reserved: bytesAt(376, 8),
+    /** MSRs the guest reaches without an exit, in the order of `vtlMsrs`. */
+    msrs: u64ArrayAt(376, 9),
   },
 });
 export type VtlState = View<(typeof vtlStateLayout)['fields']>;
 
+/** MSRs each VTL has for itself: SYSENTER_CS, _ESP, _EIP, STAR, LSTAR, CSTAR, SFMASK, KERNEL_GS_BASE, TSC_AUX. PAT has a field of its own. */
+export const vtlMsrs = [0x174, 0x175, 0x176, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102, 0xc0000103] as const;
+export const MSR_PAT = 0x277;
+
 const contextLayout = defineLayout({
   name: 'example_vp_context',
   size: 1024,
-  fields: { exit: structAt(0, exitLayout), vtls: structArrayAt(64, vtlStateLayout, 2), reserved: bytesAt(832, 192) },
+  fields: { exit: structAt(0, exitLayout), vtls: structArrayAt(64, vtlStateLayout, 2), reserved: bytesAt(960, 64) },
 });
 export type ExampleContext = View<(typeof contextLayout)['fields']>;
 export type ExampleExit = ExampleContext['exit'];
 
 /** The context area of a VP's run page. */
 export const viewContext = (runPage: Uint8Array): ExampleContext => viewOf(contextLayout, runPage, RUN_PAGE_CONTEXT_OFFSET);
+
+/** XMM0 to XMM15, which the VTLs of a VP share (TLFS 15.11.1), lie where the run page is unused. */
+const xmmLayout = defineLayout({ name: 'example_xmm', size: 256, fields: { words: u64ArrayAt(0, 32) } });
+const XMM_OFFSET = 2048;
+export type Xmm = View<(typeof xmmLayout)['fields']>['words'];
+export const viewXmm = (runPage: Uint8Array): Xmm => viewOf(xmmLayout, runPage, XMM_OFFSET).words;
 
 /** First byte of a lower VTL's state in the run page. */
 export const vtlStateOffset = (vtl: number): number => RUN_PAGE_CONTEXT_OFFSET + contextLayout.fields.vtls.offset + vtl * vtlStateLayout.size;

@@ -1,5 +1,5 @@
 /** From what the processor intercepted to what the run page says (SDM volume 3, appendix C), and the name under which it is counted. */
-import { ExitReason, IoQualification, U64, VmxExit } from '@paravisor/hcl-protocol';
+import { CrQualification, ExitReason, IoQualification, U64, VmxExit } from '@paravisor/hcl-protocol';
 import type { ExitReasonName } from '@paravisor/hcl-protocol';
 import { ExitKind } from '@paravisor/x86-cpu';
 import type { ProcessorExit } from '@paravisor/x86-cpu';
@@ -12,6 +12,7 @@ const intercepted: readonly (readonly [kind: number, reason: number, name: ExitR
   [ExitKind.NmiWindow, VmxExit.NmiWindow, 'nmi_window'],
   [ExitKind.Cpuid, VmxExit.Cpuid, 'cpuid'],
   [ExitKind.Hlt, VmxExit.Hlt, 'hlt'],
+  [ExitKind.CrAccess, VmxExit.CrAccess, 'cr_access'],
   [ExitKind.Io, VmxExit.Io, 'io'],
   [ExitKind.MsrRead, VmxExit.MsrRead, 'msr_read'],
   [ExitKind.MsrWrite, VmxExit.MsrWrite, 'msr_write'],
@@ -58,6 +59,7 @@ export function writeIntercept(to: ExampleExit, exit: ProcessorExit): void {
   to.idtVectoring = exit.idtVectoring;
   to.idtVectoringErrorCode = exit.idtVectoringErrorCode;
   if (exit.kind === ExitKind.Io) to.qualification = ioQualification(exit);
+  if (exit.kind === ExitKind.CrAccess) to.qualification = exit.vector | (exit.crAccess << CrQualification.TypeShift) | (exit.register << CrQualification.RegisterShift);
   if (exit.kind === ExitKind.NestedPageFault) to.gpa.set(gpa.setNumber(exit.gpa));
 }
 

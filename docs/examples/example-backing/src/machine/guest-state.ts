@@ -7,6 +7,9 @@ import type { VtlState } from '../abi/context.js';
 const WORD = 4;
 const { fields } = vtlStateLayout;
 
+/** Where the processor keeps `vtlMsrs`. */
+const processorMsrs = (['sysenterCs', 'sysenterEsp', 'sysenterEip', 'star', 'lstar', 'cstar', 'sfmask', 'kernelGsBase', 'tscAux'] as const).map((name) => stateLayout[name]);
+
 /** [offset in the VTL's state, offset in the processor's, bytes]: copied as they are. */
 const plainParts = [
   [fields.gpr.offset, stateLayout.gpr, fields.gpr.size],
@@ -19,6 +22,7 @@ const plainParts = [
   [fields.gdtrLimit.offset, stateLayout.gdtrLimit, 4],
   [fields.idtrLimit.offset, stateLayout.idtrLimit, 4],
   [fields.interruptibility.offset, stateLayout.interruptibility, 4],
+  ...processorMsrs.map((offset, index) => [fields.msrs.offset + 8 * index, offset, 8] as const),
 ] as const;
 
 /** The same for what decides the processor's mode and translations: after a change the processor is told. */

@@ -26,6 +26,8 @@ export function configureIntercepts(processor: Processor): void {
   intercepts.vmcall = true;
   intercepts.wbinvd = true;
   intercepts.invd = true;
+  // So that an interrupt held back by the task priority is looked at again when that falls.
+  intercepts.cr8Load = true;
   intercepts.msrBitmap.fill(0xff);
   for (const msr of passedMsrs) {
     pass(intercepts.msrBitmap, msr, false);

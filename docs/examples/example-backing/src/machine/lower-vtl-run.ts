@@ -35,15 +35,14 @@ export class LowerVtlRun {
   enter(): void {
     this.#machine.clock.charge(this.#machine.costs.ticks.vmEntry);
     this.#registers.load();
-    this.#applyWindows();
+    this.#applyWindows(this.#state.windows & WINDOWS);
     this.#inject();
     if (this.#state.flushTlb === 0) return;
     this.#state.flushTlb = 0;
     this.#processor.flushTlb();
   }
 
-  #applyWindows(): void {
-    const windows = this.#state.windows & WINDOWS;
+  #applyWindows(windows: number): void {
     if (windows === this.#windows) return;
     this.#windows = windows;
     const { intercepts } = this.#processor;
@@ -93,4 +92,18 @@ export class LowerVtlRun {
     this.#exit.idtVectoring = this.#injected;
     this.#exit.idtVectoringErrorCode = this.#injectedErrorCode;
   }
+
+  /** What is in no page and no register. */
+  save() {
+    return { windows: this.#windows, injected: this.#injected, injectedErrorCode: this.#injectedErrorCode, retiredAtEntry: this.#retiredAtEntry };
+  }
+
+  restore({ windows, injected, injectedErrorCode, retiredAtEntry }: LowerVtlRunState): void {
+    this.#applyWindows(windows);
+    this.#injected = injected;
+    this.#injectedErrorCode = injectedErrorCode;
+    this.#retiredAtEntry = retiredAtEntry;
+  }
 }
+
+export type LowerVtlRunState = ReturnType<LowerVtlRun['save']>;

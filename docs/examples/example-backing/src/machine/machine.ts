@@ -1,6 +1,6 @@
 /** The machine half: a processor with VMX in VTL2's hands, and the driver's path to it. VTL2 enters its lower VTLs by itself: no entry goes through the host. */
 import { Errno, ExitDestination, viewRunPage } from '@paravisor/hcl-protocol';
-import type { RunPage } from '@paravisor/hcl-protocol';
+import type { Plain, RunPage } from '@paravisor/hcl-protocol';
 import { PathOutcome } from '@paravisor/virt-machine';
 import type { IsolationMachine, IsolationVp, MachineBacking, VpMachine } from '@paravisor/virt-machine';
 import { EXAMPLE_CONTEXT_CAPABILITY, viewContext } from '../abi/context.js';
@@ -64,7 +64,20 @@ class ExampleDriverVp implements IsolationVp {
   vmsa(): null {
     return null;
   }
+
+  save() {
+    return { vtl: this.#vtl, entered: this.#entered, vtls: this.#vtls.map((run) => run.save()) };
+  }
+
+  restore(state: Plain): void {
+    const { vtl, entered, vtls } = state as unknown as DriverVpState;
+    this.#vtl = vtl;
+    this.#entered = entered;
+    for (const [index, run] of this.#vtls.entries()) run.restore(vtls[index]!);
+  }
 }
+
+type DriverVpState = ReturnType<ExampleDriverVp['save']>;
 
 class ExampleMachine implements IsolationMachine {
   checkExtension(capability: number): number | undefined {

@@ -52,6 +52,17 @@ export class PendingEvents {
     this.#nmi = true;
   }
 
+  /** An NMI, or an interrupt above the guest's task priority, waits; with `checkRflags` the guest lets interrupts in. */
+  isPending(checkRflags: boolean): boolean {
+    return this.#nmi || (this.#isAbovePriority() && (!checkRflags || (this.#state.rflags.lo & RFLAGS_IF) !== 0));
+  }
+
+  /** The vector the next entry injects as things stand, −1 for none. */
+  get nextVector(): number {
+    const next = this.#choice();
+    return next === 0 ? -1 : next & InterruptionInfo.VectorMask;
+  }
+
   /** `errorCode` below 0 means none. */
   injectException(vector: number, errorCode: number): void {
     this.#exception = infoOf(InterruptionType.Exception, vector) | (errorCode < 0 ? 0 : InterruptionInfo.ErrorCodeValid);
@@ -59,20 +70,28 @@ export class PendingEvents {
     this.#instructionLength = 0;
   }
 
-  /** Before an entry: what it injects, and at which windows it is to come back. An interrupt or NMI is chosen anew each time. */
+  /** Whether the offered interrupt is above the guest's task priority. A write of it exits, so the next round asks again. */
+  #isAbovePriority(): boolean {
+    return this.#offered >>> 4 > this.#state.cr8.lo && this.#offered >= 0;
+  }
+
+  /** What an entry now would inject; 0 for nothing. An interrupt or NMI is chosen anew each time. */
+  #choice(): number {
+    const { interruptibility, rflags } = this.#state;
+    if (this.#exception !== 0) return this.#exception;
+    if ((interruptibility & SHADOW) !== 0) return 0;
+    if (this.#nmi && (interruptibility & Interruptibility.BlockedByNmi) === 0) return infoOf(InterruptionType.Nmi, NMI_VECTOR);
+    return this.#isAbovePriority() && (rflags.lo & RFLAGS_IF) !== 0 ? infoOf(InterruptionType.External, this.#offered) : 0;
+  }
+
+  /** Before an entry: what it injects, and at which windows it is to come back for the rest. */
   choose(): void {
     const state = this.#state;
-    let windows = 0;
-    let chosen = this.#exception;
-    if (this.#nmi) {
-      if (chosen === 0 && (state.interruptibility & (Interruptibility.BlockedByNmi | SHADOW)) === 0) chosen = infoOf(InterruptionType.Nmi, NMI_VECTOR);
-      else windows |= ProcessorControl.NmiWindow;
-    }
-    if (this.#offered >= 0) {
-      if (chosen === 0 && (state.rflags.lo & RFLAGS_IF) !== 0 && (state.interruptibility & SHADOW) === 0) chosen = infoOf(InterruptionType.External, this.#offered);
-      else windows |= ProcessorControl.InterruptWindow;
-    }
-    state.windows = windows;
+    const chosen = this.#choice();
+    const type = chosen === 0 ? -1 : typeOf(chosen);
+    const nmiWaits = this.#nmi && type !== InterruptionType.Nmi;
+    const interruptWaits = this.#isAbovePriority() && type !== InterruptionType.External;
+    state.windows = (nmiWaits ? ProcessorControl.NmiWindow : 0) | (interruptWaits ? ProcessorControl.InterruptWindow : 0);
     state.entryInfo = chosen;
     state.entryErrorCode = this.#errorCode;
     state.entryInstructionLength = this.#instructionLength;

@@ -1,5 +1,5 @@
 /** What user mode does about an exit, by VMX basic exit reason. */
-import { Interruptibility, InterruptionInfo, IoQualification, U64, VmxExit } from '@paravisor/hcl-protocol';
+import { CrQualification, Interruptibility, InterruptionInfo, IoQualification, U64, VmxExit } from '@paravisor/hcl-protocol';
 import { EmulationStatus, MsrStatus } from '@paravisor/virt-core';
 import type { ExitHandlers } from '@paravisor/virt-core';
 import { VMX_EXIT_INVD } from '../abi/context.js';
@@ -42,8 +42,10 @@ export class Exits {
         this.#advance();
         return handlers.halt(vtl);
       case VmxExit.Vmcall:
-        handlers.hypercall(vtl);
-        return this.#advance();
+        if (handlers.hypercall(vtl)) this.#advance();
+        return;
+      case VmxExit.CrAccess:
+        return this.#writeCr8();
       case VmxExit.Io:
         return this.#io();
       case VmxExit.MsrRead:
@@ -75,6 +77,15 @@ export class Exits {
     const out = this.#cpuid;
     handlers.cpuid(vtl, state.gpr[Gpr.Rax]!.lo, state.gpr[Gpr.Rcx]!.lo, out);
     for (const [place, register] of [Gpr.Rax, Gpr.Rbx, Gpr.Rcx, Gpr.Rdx].entries()) state.gpr[register]!.setParts(out[place]!, 0);
+    this.#advance();
+  }
+
+  /** The only access to a control register that exits: MOV to CR8. Reserved bits are #GP (SDM volume 2, MOV to control registers). */
+  #writeCr8(): void {
+    const { exit, state, events } = this.#parts;
+    const { lo, hi } = state.gpr[(exit.qualification >>> CrQualification.RegisterShift) & 0xf]!;
+    if ((lo & ~0xf) !== 0 || hi !== 0) return events.injectException(GENERAL_PROTECTION, 0);
+    state.cr8.setParts(lo, 0);
     this.#advance();
   }
 

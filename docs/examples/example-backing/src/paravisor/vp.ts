@@ -1,12 +1,13 @@
 /** The backing's part of one VP. */
 import { RunFlag, RunStatus, viewRunPage } from '@paravisor/hcl-protocol';
 import type { RunPage } from '@paravisor/hcl-protocol';
+import { OffloadResult } from '@paravisor/virt-core';
 import type { BackingVp, BackingVpContext, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, VmTimeAccess } from '@paravisor/virt-core';
-import { viewContext } from '../abi/context.js';
+import { viewContext, viewXmm } from '../abi/context.js';
 import type { ExampleExit, VtlState } from '../abi/context.js';
 import { PendingEvents } from './events.js';
 import { Exits } from './exits.js';
-import { ExampleRegisters, initializeState } from './registers.js';
+import { ExampleRegisters, copyShared, initializeState } from './registers.js';
 
 /** One lower VTL. */
 interface LowerVtl {
@@ -32,9 +33,10 @@ export class ExampleVp implements BackingVp {
     this.#page = viewRunPage(hcl.runPage);
     const { exit, vtls } = viewContext(hcl.runPage);
     this.#exit = exit;
+    const xmm = viewXmm(hcl.runPage);
     this.#vtls = apics.map((apic, vtl) => {
       const state = vtls[vtl]!;
-      const registers = new ExampleRegisters(state);
+      const registers = new ExampleRegisters(state, xmm);
       const events = new PendingEvents(state, apic);
       apic.attachCr8(registers);
       return { state, registers, events, exits: new Exits({ vtl, exit, state, events, handlers }) };
@@ -49,6 +51,14 @@ export class ExampleVp implements BackingVp {
     const { state, events } = this.#vtls[vtl]!;
     initializeState(state, registers);
     events.reset();
+  }
+
+  switchVtl(from: number, to: number): void {
+    copyShared(this.#vtls[from]!.state, this.#vtls[to]!.state);
+  }
+
+  flushTlb(vtl: number): void {
+    this.#vtls[vtl]!.state.flushTlb = 1;
   }
 
   /** What the last exit cut off was queued again right after it: only the round's offers are forgotten here. */
@@ -67,6 +77,19 @@ export class ExampleVp implements BackingVp {
 
   injectException(vtl: number, vector: number, errorCode: number): void {
     this.#vtls[vtl]!.events.injectException(vector, errorCode);
+  }
+
+  pendingEventVector(vtl: number): number {
+    return this.#vtls[vtl]!.events.nextVector;
+  }
+
+  isInterruptPending(vtl: number, checkRflags: boolean): boolean {
+    return this.#vtls[vtl]!.events.isPending(checkRflags);
+  }
+
+  /** No hardware knows the local APIC. */
+  offloadApic(): OffloadResult {
+    return OffloadResult.NotOffloaded;
   }
 
   beforeRun(vtl: number, halted: boolean): void {
