@@ -2,13 +2,21 @@ import type { ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 
 /** Hypercall call codes (TLFS appendix A). */
 export const HvCallCode = {
+  FlushVirtualAddressSpace: 0x0002,
+  FlushVirtualAddressList: 0x0003,
   NotifyLongSpinWait: 0x0008,
+  SendSyntheticClusterIpi: 0x000b,
   EnablePartitionVtl: 0x000d,
   EnableVpVtl: 0x000f,
   VtlCall: 0x0011,
   VtlReturn: 0x0012,
+  FlushVirtualAddressSpaceEx: 0x0013,
+  FlushVirtualAddressListEx: 0x0014,
+  SendSyntheticClusterIpiEx: 0x0015,
   GetVpRegisters: 0x0050,
   SetVpRegisters: 0x0051,
+  PostMessage: 0x005c,
+  SignalEvent: 0x005d,
   StartVirtualProcessor: 0x0099,
   GetVpIndexFromApicId: 0x009a,
 } as const;

@@ -25,6 +25,11 @@ export class MessageQueues {
     this.#synic.requestSintReadiness(this.#sints);
   }
 
+  /** How many messages wait for `sint`. */
+  waiting(sint: number): number {
+    return this.#waiting[sint]!.length;
+  }
+
   /** Posts the first message of each SINT in `readySints`. A slot that turns out busy keeps its message; one for a SINT that is masked by now is dropped. */
   deliver(readySints: number): void {
     for (let sint = 0; sint < SINT_COUNT; sint++) {

@@ -22,6 +22,8 @@ const VTL1 = 1;
 const RFLAGS_IF = 1 << 9;
 /** Rounds between two calls of the ioctl: enough for a time at which a timer is due to become one that lies behind it, 100 ns later. */
 const MAX_ROUNDS = 16;
+/** Messages of guests that wait at a SINT at most. openvmm's queues are without bound, and no guest reaches them. */
+const GUEST_MESSAGES_PER_SINT = 64;
 
 /** What a VP gets from its partition. */
 export interface ParavisorVpOptions {
@@ -122,6 +124,24 @@ export class ParavisorVp {
   postMessage(vtl: number, sint: number, message: Uint8Array): void {
     this.#vtls[vtl]!.messages.enqueue(sint, message);
     this.wake(vtl);
+  }
+
+  /** As `postMessage`, for a message that a guest sent. False when as many of those wait at the SINT as may. */
+  queueGuestMessage(vtl: number, sint: number, message: Uint8Array): boolean {
+    if (this.#vtls[vtl]!.messages.waiting(sint) >= GUEST_MESSAGES_PER_SINT) return false;
+    this.postMessage(vtl, sint, message);
+    return true;
+  }
+
+  /** Sets an event flag (0 to 2047) of a SINT and raises its interrupt. False when the SINT takes no event now, or the flag was set. */
+  signalEvent(vtl: number, sint: number, flag: number): boolean {
+    return this.#vtls[vtl]!.synic.signalEvent(sint, flag);
+  }
+
+  /** Guest translations of `vtl` are forgotten before its next instruction: a thread that is inside the run ioctl is called back for it. */
+  flushTlb(vtl: number): void {
+    this.backing.flushTlb(vtl);
+    if (this.#insideRun) this.#runPage.cancel = 1;
   }
 
   /** Something waits in this VP's APIC: its next round looks. A thread that is inside the run ioctl is called back. */

@@ -1,11 +1,13 @@
-import { U64 } from '@paravisor/hcl-protocol';
+import { DeliveryMode, U64 } from '@paravisor/hcl-protocol';
 import type { Hcl, HclVp } from '@paravisor/hcl-protocol';
 import { LocalApicSet } from '../apic/index.js';
 import { silentTimerObserver } from '../contract/index.js';
 import type { Backing, BackingShared, Chipset, InitialRegisters, TimerObserver, VpFault } from '../contract/index.js';
-import { hypercallTable, notifyLongSpinWait } from '../hypercall/index.js';
+import { flushCalls, hypercallTable, notifyLongSpinWait, postMessage, sendSyntheticClusterIpi, sendSyntheticClusterIpiEx, signalEvent } from '../hypercall/index.js';
 import { HypervisorRegisters } from '../msr/index.js';
 import type { ProcessorVendor } from '../msr/index.js';
+import { SynicPorts } from '../synic/index.js';
+import type { SynicTarget } from '../synic/index.js';
 import { ReferenceTimeScale } from '../time/index.js';
 import { ParavisorVp } from './paravisor-vp.js';
 import { tscFrequencyOf } from './tsc-frequency.js';
@@ -37,6 +39,8 @@ export interface Paravisor {
   /** What the partition really uses, after capability and options. */
   readonly usesHardwareTimer: boolean;
   readonly backing: BackingShared;
+  /** Where the guest's messages and events go, by connection id: empty until somebody opens a port. */
+  readonly ports: SynicPorts;
   /** The first VP's fault by VP index, or null while all live. */
   readonly fault: VpFault | null;
 }
@@ -53,6 +57,15 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
   const perVtl = <T>(create: () => T): T[] => Array.from({ length: LOWER_VTLS }, create);
   const waker = { wake: (vp: number, vtl: number) => vps[vp]!.wake(vtl) };
   const registers = { memory: hcl.memory, vendor: vendorOf(firstVp), referenceScale: new ReferenceTimeScale(tscFrequency).pageScale };
+  // What hypercalls reach at other VPs.
+  const targets = {
+    vpCount: hcl.vps.length,
+    requestInterrupt: (vp: number, vtl: number, vector: number) => vps[vp]!.requestInterrupt(vtl, DeliveryMode.Fixed, vector, false),
+    flushTlb: (vp: number, vtl: number) => vps[vp]!.flushTlb(vtl),
+    queueMessage: ({ vp, vtl, sint }: SynicTarget, message: Uint8Array) => vps[vp]!.queueGuestMessage(vtl, sint, message),
+    signalEvent: ({ vp, vtl, sint }: SynicTarget, flag: number) => void vps[vp]!.signalEvent(vtl, sint, flag),
+  };
+  const ports = new SynicPorts(targets);
   const common = {
     hcl,
     shared,
@@ -63,7 +76,14 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
     cpuid: { ...shared.hypervisorCpuid, hideIsolation: options.hideIsolation ?? false, guestVsm: false },
     apicSets: perVtl(() => new LocalApicSet(waker)),
     hypervisorRegisters: perVtl(() => new HypervisorRegisters(registers)),
-    hypercalls: hypercallTable([notifyLongSpinWait]),
+    hypercalls: hypercallTable([
+      notifyLongSpinWait,
+      postMessage(ports),
+      signalEvent(ports),
+      sendSyntheticClusterIpi(targets),
+      sendSyntheticClusterIpiEx(targets),
+      ...flushCalls(targets),
+    ]),
   };
   for (const hclVp of hcl.vps) vps.push(new ParavisorVp({ ...common, hclVp }));
   for (const vp of vps) vp.enableVtl(0, options.initialRegisters);
@@ -73,6 +93,7 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
     tscFrequency,
     usesHardwareTimer: shared.usesHardwareTimer,
     backing: shared,
+    ports,
     get fault() {
       return vps.find((vp) => vp.fault !== null)?.fault ?? null;
     },
