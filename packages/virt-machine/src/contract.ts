@@ -113,6 +113,8 @@ export interface IsolationVp {
   beforeIdle(): void;
   /** After it woke and the kernel took the interrupt. Exit: a faked exit is in the run page, return it to user mode. Again: go round. */
   afterIdle(): PathOutcome;
+  /** The run ioctl is about to return to user mode, whatever its result: stops what the kernel keeps going only while a lower VTL runs. */
+  beforeReturn(): void;
   /** The reason (number of `ExitReason`) under which the exit now in the run page or VMSA counts as a user exit. */
   userExitReason(): number;
   /** SNP: a host intercept message was copied into the run page with the last exit. */

@@ -54,6 +54,9 @@ class ScriptedIsolation implements IsolationVp {
     this.calls.push('afterIdle');
     return this.wake;
   }
+  beforeReturn(): void {
+    this.returns++;
+  }
   userExitReason(): number {
     return ExitReason.msr_write;
   }

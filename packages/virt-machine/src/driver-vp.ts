@@ -165,6 +165,7 @@ export class DriverVp implements HclVp {
 
   #returnToUser(reason: number, work: number): void {
     const { vp, lastVtl } = this.#parts;
+    this.#isolation.beforeReturn();
     vp.ledger.count(vp.index, lastVtl(), ExitDestination.User, reason, vp.clock.now);
     this.#stand = Stand.User;
     this.#pass(vp.costs.ticks.kernelToUser + work);

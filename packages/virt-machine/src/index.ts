@@ -11,4 +11,4 @@ export type { LedgerSlice, LedgerSnapshot, ReasonCounts } from './ledger.js';
 export { createMachine } from './machine.js';
 export type { Machine, MachineOptions } from './machine.js';
 export { OsTime } from './os-time.js';
-export { APIC_FREQUENCY } from './vtl2-processor.js';
+export { APIC_FREQUENCY, Vtl2Processor } from './vtl2-processor.js';

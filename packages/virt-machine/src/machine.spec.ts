@@ -41,6 +41,7 @@ class PlainVp implements IsolationVp {
   afterIdle(): PathOutcome {
     return PathOutcome.Again;
   }
+  beforeReturn(): void {}
   userExitReason(): number {
     return ExitReason.io;
   }

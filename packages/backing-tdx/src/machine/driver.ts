@@ -140,6 +140,9 @@ export class TdxDriverVp implements IsolationVp {
     return this.#now.setNumber(clock.now);
   }
 
+  /** The deadline is the module's and the halt timer ends with the halt: nothing goes on only for a run. */
+  beforeReturn(): void {}
+
   userExitReason(): number {
     return exitReasonNumber(this.#page.context.exitInfo.rax);
   }
