@@ -42,8 +42,9 @@ describe('the SNP backing', () => {
   });
 
   it('takes its options as text, and refuses others', () => {
-    expect(snpBackingFactory.create({}).options).toEqual({ rearm: 'on' });
-    expect(snpBackingFactory.create({ rearm: 'off' }).options).toEqual({ rearm: 'off' });
+    expect(snpBackingFactory.create({}).options).toEqual({ rearm: 'on', kernelStimer0: 'on' });
+    expect(snpBackingFactory.create({ rearm: 'off', kernelStimer0: 'off' }).options).toEqual({ rearm: 'off', kernelStimer0: 'off' });
+    expect(snpBackingFactory.create({ kernelStimer0: 'off' }).options).toEqual({ rearm: 'on', kernelStimer0: 'off' });
     expect(() => snpBackingFactory.create({ rearm: 'maybe' })).toThrow("snp.rearm is on or off, not 'maybe'");
     expect(() => snpBackingFactory.create({ stimer: 'on' })).toThrow("the snp backing has no option 'stimer'");
   });

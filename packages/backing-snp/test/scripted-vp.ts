@@ -82,6 +82,7 @@ class ScriptedHandlers implements ExitHandlers {
   readonly log: string[] = [];
   msrStatus: MsrStatus = MsrStatus.Ok;
   emulation: EmulationStatus = EmulationStatus.Done;
+  onWriteMsr: (msr: number) => void = () => {};
 
   cpuid(_vtl: number, leaf: number, subleaf: number, out: Int32Array): void {
     this.log.push(`cpuid ${leaf}.${subleaf}`);
@@ -94,6 +95,7 @@ class ScriptedHandlers implements ExitHandlers {
   }
   writeMsr(_vtl: number, msr: number, value: ReadonlyU64): MsrStatus {
     this.log.push(`wrmsr ${msr.toString(16)} ${new U64().set(value).toString()}`);
+    this.onWriteMsr(msr);
     return this.msrStatus;
   }
   readPort(port: number, size: number): number {
@@ -136,6 +138,7 @@ export class ScriptedSnpVp {
   readonly memory = new FlatMemory(0x4000);
   readonly assistPages = [0, 1].map(() => new VpAssistPage(this.memory));
   readonly vp: SnpVp;
+  readonly registers = initialRegisters;
   readonly vmsa: Vmsa;
   readonly exitMessage: ExitMessage = viewExitMessage(this.hcl.runPage);
   readonly runPage = viewSnpRunPage(this.hcl.runPage);
@@ -146,7 +149,7 @@ export class ScriptedSnpVp {
     );
     this.synics = this.apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: noMemory, interrupts: apic, observer: silentTimerObserver }));
     const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, assistPages: this.assistPages, handlers: this.handlers };
-    this.vp = new SnpVp(context, createSnpGuestTimer(true));
+    this.vp = new SnpVp(context, createSnpGuestTimer({ rearm: true, kernelStimer0: true }));
     this.vp.initialize(0, initialRegisters);
     this.vmsa = viewVmsa(this.hcl.vmsaPages[0]);
   }

@@ -40,6 +40,8 @@ class ScriptedIsolation implements IsolationVp {
   /** Outcomes of the next entries; Exit when it runs out. */
   readonly entries: (() => PathOutcome)[] = [];
   wake: PathOutcome = PathOutcome.Again;
+  /** Times it was told that the ioctl returns. */
+  returns = 0;
   onIdle = () => {};
 
   enter(): PathOutcome {
@@ -143,6 +145,17 @@ describe('run: the common part of RETURN_TO_LOWER_VTL', () => {
     expect(isolation.calls).toEqual([]);
     expect(userExits()).toEqual({ cancelled: 1 });
     expect(page.cancel).toBe(1);
+  });
+
+  it('tells the isolation once that it returns to user mode, whatever the result, and not while it goes round (openvmm PR 4224: the kernel cancels its timer)', () => {
+    isolation.entries.push(() => PathOutcome.Again, () => PathOutcome.Pending, () => PathOutcome.Exit);
+    expect(driver.run()).toBe(RunStatus.Pending);
+    expect(isolation.returns).toBe(0);
+    expect(driver.run()).toBe(RunStatus.Finished);
+    expect(isolation.returns).toBe(1);
+    page.cancel = 1;
+    expect(driver.run()).toBe(RunStatus.Cancelled);
+    expect(isolation.returns).toBe(2);
   });
 
   it('looks at cancel before each entry, not only the first', () => {

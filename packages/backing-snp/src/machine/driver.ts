@@ -1,4 +1,7 @@
-/** The mshv_vtl driver's SNP path for one VP: it asks the host to run the VMSA of `target_vtl`, and comes back when VTL2 runs again. */
+/**
+ * The mshv_vtl driver's SNP path for one VP: it asks the host to run the VMSA of `target_vtl`, and comes back when VTL2 runs again. The guest's writes to
+ * STIMER0_COUNT it may take by itself.
+ */
 import { Errno, ExitDestination, ExitReason, SvmExit, viewSnpRunPage } from '@paravisor/hcl-protocol';
 import type { SnpRunPage } from '@paravisor/hcl-protocol';
 import { PathOutcome } from '@paravisor/virt-machine';
@@ -8,6 +11,8 @@ import type { ExitMessage } from '../abi/index.js';
 import { exitReasonNumber } from './exit-reason.js';
 import { sendInterceptMessage } from './host.js';
 import type { Rmp } from './rmp.js';
+import { KernelStimer0 } from './stimer0.js';
+import type { ReferenceCounter } from './stimer0.js';
 import { RunResult, VmsaRunner } from './vmrun.js';
 
 const LOWER_VTLS = [0, 1] as const;
@@ -19,17 +24,19 @@ export class SnpDriverVp implements IsolationVp {
   readonly #page: SnpRunPage;
   readonly #exitMessage: ExitMessage;
   readonly #runners: readonly VmsaRunner[];
+  readonly #stimer0: KernelStimer0;
   /** The lower VTL entered last. */
   #vtl = 0;
   /** It has not come back: the VP had to wait. */
   #entered = false;
 
-  constructor(rmp: Rmp, machine: VpMachine) {
+  constructor(rmp: Rmp, machine: VpMachine, referenceCounter: ReferenceCounter) {
     this.#rmp = rmp;
     this.#machine = machine;
     this.#page = viewSnpRunPage(machine.runPage);
     this.#exitMessage = viewExitMessage(machine.runPage);
     this.#runners = LOWER_VTLS.map((vtl) => new VmsaRunner(machine, vtl));
+    this.#stimer0 = new KernelStimer0(machine, this.#page, referenceCounter);
   }
 
   enter(): PathOutcome {
@@ -37,7 +44,7 @@ export class SnpDriverVp implements IsolationVp {
     this.#entered = !this.#runners[this.#vtl]!.run();
     if (this.#entered) return PathOutcome.Pending;
     this.#leaveLowerVtl();
-    return PathOutcome.Exit;
+    return this.#stimer0.take(this.#runners[this.#vtl]!.vmsa) ? PathOutcome.Again : PathOutcome.Exit;
   }
 
   /** False when the VMSA cannot be run: VTL2 asked the host in vain, and no lower VTL was entered. */
@@ -69,6 +76,11 @@ export class SnpDriverVp implements IsolationVp {
 
   afterIdle(): PathOutcome {
     return PathOutcome.Again;
+  }
+
+  /** STIMER0 as the kernel keeps it ends with the run: user mode's timers are armed for it from here on. */
+  beforeReturn(): void {
+    this.#stimer0.stop();
   }
 
   /** As user mode will judge the exit: a nested page fault counts by whether the host's message is there and names the same page. */

@@ -2,6 +2,7 @@ import { HvIsolationType } from '@paravisor/hcl-protocol';
 import type { BackingParameters, BackingShared, BackingVp, BackingVpContext, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
 import { acceptGuestMemory } from './guest-memory.js';
 import { checkTimerCapability, createSnpGuestTimer } from './timer/index.js';
+import type { SnpGuestTimerOptions, SnpTimerVp } from './timer/index.js';
 import { SnpVp } from './vp.js';
 
 /** EAX of CPUID 0x40000004 without secure AVIC: what the guest is recommended to use. */
@@ -9,17 +10,17 @@ const ENLIGHTENMENTS = 0xe2c;
 
 /** The partition-wide part of the SNP backing. */
 export class SnpShared implements BackingShared {
-  readonly guestTimer: HardwareIsolatedGuestTimer;
+  readonly guestTimer: HardwareIsolatedGuestTimer<SnpTimerVp>;
   readonly usesHardwareTimer = false;
   readonly hypervisorCpuid = { isolationType: HvIsolationType.Snp, enlightenments: ENLIGHTENMENTS } as const;
   /** openvmm's SNP backing marks the VP running when it offers, whatever RFLAGS.IF. */
   readonly interruptEndsHaltWithoutIf = true;
 
   /** @throws {StartupError} see `checkTimerCapability` and `acceptGuestMemory`. */
-  constructor({ hcl }: BackingParameters, rearm: boolean) {
+  constructor({ hcl }: BackingParameters, timer: SnpGuestTimerOptions) {
     checkTimerCapability(hcl);
     acceptGuestMemory(hcl);
-    this.guestTimer = createSnpGuestTimer(rearm);
+    this.guestTimer = createSnpGuestTimer(timer);
   }
 
   createVp(context: BackingVpContext): BackingVp {

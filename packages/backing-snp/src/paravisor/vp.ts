@@ -1,7 +1,7 @@
 import { EventInject, RunFlag, RunStatus, SvmExit, VIntr, viewSnpRunPage, viewVmsa } from '@paravisor/hcl-protocol';
 import type { HclVp, SnpRunPage, U64Field, Vmsa } from '@paravisor/hcl-protocol';
 import { OffloadResult, StartupError } from '@paravisor/virt-core';
-import type { BackingVp, BackingVpContext, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, LocalApic, VmTimeAccess, VpAssistPage } from '@paravisor/virt-core';
+import type { BackingVpContext, ExitHandlers, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, LocalApic, VmTimeAccess, VpAssistPage } from '@paravisor/virt-core';
 import {
   clearGuestBusy,
   injectException,
@@ -16,7 +16,8 @@ import {
 import { ExitDispatch } from './exit-dispatch.js';
 import { initializeVmsa } from './initial-state.js';
 import { SnpGuestRegisters, gprFields } from './guest-registers.js';
-import { RearmScan } from './timer/index.js';
+import { RearmScan, Stimer0Handoff } from './timer/index.js';
+import type { SnpTimerVp } from './timer/index.js';
 
 /** One lower VTL of the VP: its VMSA, and what works on it. */
 interface LowerVtl {
@@ -31,17 +32,20 @@ const LOWER_VTLS = [0, 1] as const;
 const RSP = 4;
 
 /** A VP whose lower VTLs are VMSAs run in VMPL2 and VMPL1 (openvmm `SnpBacked`). */
-export class SnpVp implements BackingVp {
+export class SnpVp implements SnpTimerVp {
   readonly vmTime: VmTimeAccess;
   /** What the guest timer remembers between scans; unused when re-arming is off. */
   readonly rearmScan = new RearmScan();
+  /** STIMER0 between user mode and driver; unused when the driver is to take nothing. */
+  readonly stimer0: Stimer0Handoff;
   /** Whether guest-busy was clear when the last run came back: the exit was an automatic one, or there was none. */
   lastExitWasAutomatic = true;
   readonly #hcl: HclVp;
   readonly #runPage: SnpRunPage;
   readonly #apics: readonly LocalApic[];
   readonly #assistPages: readonly VpAssistPage[];
-  readonly #guestTimer: HardwareIsolatedGuestTimer;
+  readonly #guestTimer: HardwareIsolatedGuestTimer<SnpTimerVp>;
+  readonly #handlers: ExitHandlers;
   readonly #vtls: readonly LowerVtl[];
   /** Virtual interrupt control as it was before the run: whether an interrupt was offered, and which. */
   #offered = false;
@@ -49,13 +53,15 @@ export class SnpVp implements BackingVp {
   #lazyEoiOffered = false;
 
   /** @throws {StartupError} when the driver maps no VMSA. */
-  constructor({ hcl, vmTime, apics, assistPages, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer) {
+  constructor({ hcl, vmTime, apics, synics, assistPages, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer<SnpTimerVp>) {
     this.vmTime = vmTime;
     this.#hcl = hcl;
     this.#apics = apics;
     this.#assistPages = assistPages;
     this.#guestTimer = guestTimer;
+    this.#handlers = handlers;
     this.#runPage = viewSnpRunPage(hcl.runPage);
+    this.stimer0 = new Stimer0Handoff(this.#runPage.context, synics[0]!);
     this.#vtls = LOWER_VTLS.map((vtl) => {
       const page = hcl.vmsa(vtl);
       if (page === null) throw new StartupError('snp-no-vmsa', `the driver maps no VMSA of VTL${vtl}: the SNP backing needs an SNP machine`);
@@ -118,6 +124,11 @@ export class SnpVp implements BackingVp {
   /** Without secure AVIC the APIC's state stays in user mode. */
   offloadApic(_vtl: number): OffloadResult {
     return OffloadResult.NotOffloaded;
+  }
+
+  /** openvmm asserts that it never happens. */
+  handoffBroken(vtl: number): void {
+    this.#handlers.fatal(vtl, `the driver took a write of STIMER0_COUNT while VTL${vtl} ran`);
   }
 
   /** Clears guest-busy so that the host may run the VMSA, writes `target_vtl` and the HALTED flag, and offers lazy EOI. */

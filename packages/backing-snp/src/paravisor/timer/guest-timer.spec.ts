@@ -19,7 +19,7 @@ function start() {
 describe('the SNP guest timer (openvmm PR 3935)', () => {
   it('keeps the timeout of a deadline that has not changed, though the clocks were read at other moments', () => {
     const { vp, at, timeout } = start();
-    const timer = createSnpGuestTimer(true);
+    const timer = createSnpGuestTimer({ rearm: true, kernelStimer0: false });
     timer.clearDeadline(vp);
     timer.updateDeadline(vp, at(1000), U64.of(5000));
     expect(timeout()).toBe(5000);
@@ -33,7 +33,7 @@ describe('the SNP guest timer (openvmm PR 3935)', () => {
 
   it('without re-arming only when needed, the same round makes another timeout', () => {
     const { vp, at, timeout } = start();
-    const timer = createSnpGuestTimer(false);
+    const timer = createSnpGuestTimer({ rearm: false, kernelStimer0: false });
     timer.clearDeadline(vp);
     timer.updateDeadline(vp, at(1000), U64.of(5000));
     timer.clearDeadline(vp);
@@ -44,7 +44,7 @@ describe('the SNP guest timer (openvmm PR 3935)', () => {
 
   it('only the earliest deadline of a scan counts', () => {
     const { vp, at, timeout } = start();
-    const timer = createSnpGuestTimer(true);
+    const timer = createSnpGuestTimer({ rearm: true, kernelStimer0: false });
     timer.clearDeadline(vp);
     const now = at(1000);
     timer.updateDeadline(vp, now, U64.of(5000));
@@ -56,7 +56,7 @@ describe('the SNP guest timer (openvmm PR 3935)', () => {
 
   it('a deadline numerically in the past is due now', () => {
     const { vp, at, timeout } = start();
-    const timer = createSnpGuestTimer(true);
+    const timer = createSnpGuestTimer({ rearm: true, kernelStimer0: false });
     timer.clearDeadline(vp);
     timer.updateDeadline(vp, at(1000), U64.of(10));
     expect(timeout()).toBe(1000);
@@ -64,7 +64,7 @@ describe('the SNP guest timer (openvmm PR 3935)', () => {
 
   it('a scan that saw no deadline forgets what was armed, so the next one makes a new timeout', () => {
     const { vp, at, timeout } = start();
-    const timer = createSnpGuestTimer(true);
+    const timer = createSnpGuestTimer({ rearm: true, kernelStimer0: false });
     timer.clearDeadline(vp);
     timer.updateDeadline(vp, at(1000), U64.of(5000));
     timer.clearDeadline(vp);
@@ -78,7 +78,7 @@ describe('the SNP guest timer (openvmm PR 3935)', () => {
 
   it('an earlier timeout of the local APIC stays when the SynIC deadline is put back', () => {
     const { vp, at, timeout } = start();
-    const timer = createSnpGuestTimer(true);
+    const timer = createSnpGuestTimer({ rearm: true, kernelStimer0: false });
     timer.clearDeadline(vp);
     timer.updateDeadline(vp, at(1000), U64.of(5000));
     vp.vmTime.cancelTimeout();
@@ -89,6 +89,6 @@ describe('the SNP guest timer (openvmm PR 3935)', () => {
   });
 
   it('neither form is hardware virtualized (facts of PR 2483: SNP stays on VmTime)', () => {
-    expect([true, false].map((rearm) => createSnpGuestTimer(rearm).isHardwareVirtualized())).toEqual([false, false]);
+    expect([true, false].map((rearm) => createSnpGuestTimer({ rearm, kernelStimer0: false }).isHardwareVirtualized())).toEqual([false, false]);
   });
 });

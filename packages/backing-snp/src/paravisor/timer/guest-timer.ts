@@ -2,6 +2,8 @@ import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { VmTimeGuestTimer } from '@paravisor/virt-core';
 import type { BackingVp, HardwareIsolatedGuestTimer, VmTimeHolder } from '@paravisor/virt-core';
 import type { RearmScan } from './rearm-scan.js';
+import { Stimer0HandoffTimer } from './stimer0-handoff.js';
+import type { Stimer0HandoffHolder } from './stimer0-handoff.js';
 
 /** What the re-arming timer needs of a VP. */
 export interface RearmScanHolder extends VmTimeHolder {
@@ -29,7 +31,19 @@ export class RearmingGuestTimer implements HardwareIsolatedGuestTimer<BackingVp 
   endLowerVtlRun(): void {}
 }
 
-/** The partition's guest timer. `rearm` false is the timer before PR 3935: a new timeout each round. */
-export function createSnpGuestTimer(rearm: boolean): HardwareIsolatedGuestTimer<BackingVp & RearmScanHolder> {
-  return rearm ? new RearmingGuestTimer() : new VmTimeGuestTimer();
+/** Which of openvmm's changes the guest timer has. */
+export interface SnpGuestTimerOptions {
+  /** PR 3935; false is the timer before it: a new timeout each round. */
+  readonly rearm: boolean;
+  /** PR 4224; false is the timer before it: the driver takes nothing. */
+  readonly kernelStimer0: boolean;
+}
+
+/** What a VP brings for the guest timer. */
+export type SnpTimerVp = BackingVp & RearmScanHolder & Stimer0HandoffHolder;
+
+/** The partition's guest timer. */
+export function createSnpGuestTimer({ rearm, kernelStimer0 }: SnpGuestTimerOptions): HardwareIsolatedGuestTimer<SnpTimerVp> {
+  const deadlines = rearm ? new RearmingGuestTimer() : new VmTimeGuestTimer();
+  return kernelStimer0 ? new Stimer0HandoffTimer<SnpTimerVp>(deadlines) : deadlines;
 }
