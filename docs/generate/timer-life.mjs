@@ -24,7 +24,7 @@ export function timerLife(guest, backing, guestTimer) {
 /** From the exit that brings the guest's write, to the return to user mode that brings its end of interrupt. */
 function firstTimer(events) {
   const armed = events.findIndex(({ event }) => event === 'timer_armed');
-  const written = events.findLastIndex(({ destination }, index) => index < armed && destination === 'paravisor');
+  const written = events.findLastIndex(({ destination, reason }, index) => index < armed && destination === 'paravisor' && reason === 'msr_write');
   const delivered = events.findIndex(({ event }) => event === 'timer_delivered');
   const ended = events.findIndex(({ destination }, index) => index > delivered && destination === 'user');
   // The host's timer being armed and its expiry are hypervisor exits too: once is enough.

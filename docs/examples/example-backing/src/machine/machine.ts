@@ -45,6 +45,9 @@ class ExampleDriverVp implements IsolationVp {
     return PathOutcome.Again;
   }
 
+  /** Nothing of this driver's goes on only for a run. */
+  beforeReturn(): void {}
+
   userExitReason(): number {
     return exitReasonNumber(this.#context.exit.reason);
   }
