@@ -1,7 +1,10 @@
-import { PAGE_SIZE } from '@paravisor/hcl-protocol';
+import { PAGE_SIZE, restoreBytes, saveBytes } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 
 const TWO_32 = 4294967296;
+
+/** Where the page is, and what is in it while that is private memory: else it is in the guest's RAM. */
+export type OverlayPageState = { readonly gpa: number } | { readonly contents: string };
 
 /**
  * A page that belongs to the hypervisor and can be laid over guest memory (TLFS "Overlay Pages", openvmm `OverlayPage`). While it is nowhere, its
@@ -51,5 +54,15 @@ export class OverlayPage {
   reset(): void {
     this.#gpa = -1;
     this.#private.fill(0);
+  }
+
+  save(): OverlayPageState {
+    return this.#gpa >= 0 ? { gpa: this.#gpa } : { contents: saveBytes(this.#private) };
+  }
+
+  /** The guest's RAM has its own saved state, and is not touched. */
+  restore(state: OverlayPageState): void {
+    this.#gpa = 'gpa' in state ? state.gpa : -1;
+    if ('contents' in state) restoreBytes(this.#private, state.contents);
   }
 }

@@ -197,6 +197,18 @@ describe('whose registers', () => {
     expect(read(0x803)).toBe(0x50014n);
   });
 
+  it('a SINT of VTL0 that the host serves lets its vector through to the driver, while it is not masked (openvmm update_proxy_irr_filter)', () => {
+    const { machine, write } = guest();
+    const blocked = new Uint32Array(machine.vp.runPage.buffer, 1588, 8);
+    blocked.fill(0xffffffff);
+    write(HvMsr.Sint0 + 2, 0x100062n);
+    write(HvMsr.Sint0 + 3, 0x63n);
+    write(HvMsr.Sint0 + 4, 0x100064n, 1);
+    expect([...blocked]).toEqual([0xffffffff, 0xffffffff, 0xffffffff, 0xfffffffb, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff]);
+    write(HvMsr.Sint0 + 2, 0x110062n);
+    expect(blocked[3]).toBe(0xffffffff);
+  });
+
   it('each VTL of a VP has an assist page of its own', () => {
     const { machine, write, read } = guest();
     machine.memory.bytes.fill(0xff, 0x8000, 0x9000);

@@ -19,6 +19,8 @@ export interface GuestMsrsOptions {
   readonly shared: HypervisorRegisters;
   readonly assistPage: VpAssistPage;
   readonly architectural: ArchitecturalMsrs;
+  /** The guest wrote a SINT: which vectors the host may bring for it may be others now. */
+  readonly sintWritten: () => void;
   /** The guest read the guest-idle MSR. */
   readonly idle: () => void;
 }
@@ -73,7 +75,11 @@ export class GuestMsrs {
   write(msr: number, value: ReadonlyU64): MsrStatus {
     const { apic, synic, shared } = this.#options;
     if (LocalApic.owns(msr)) return apic.writeMsr(msr, value);
-    if (Synic.owns(msr)) return synic.writeMsr(msr, value);
+    if (Synic.owns(msr)) {
+      const status = synic.writeMsr(msr, value);
+      if (Synic.isSint(msr)) this.#options.sintWritten();
+      return status;
+    }
     switch (msr) {
       case HvMsr.GuestOsId:
         return shared.writeGuestOsId(value);

@@ -7,3 +7,4 @@ export type { HypervisorRegistersOptions } from './hypervisor-registers.js';
 export { hypercallCodeOffsets, hypercallPage, referenceTscPage } from './overlay-pages.js';
 export type { ProcessorVendor } from './overlay-pages.js';
 export { VpAssistPage } from './vp-assist-page.js';
+export type { VpAssistPageState } from './vp-assist-page.js';

@@ -78,4 +78,14 @@ describe('the VP assist page (TLFS "Virtual Processor Assist Page"; openvmm hv.r
     write(0x3001);
     expect(memory.bytes[0x3008]).toBe(0);
   });
+
+  it.each([0, GPA | 1])('saved and restored, has register and contents, wherever it was (register %i)', (register) => {
+    write(register);
+    page.setEntryReason(3);
+    const other = new VpAssistPage(memory);
+    other.restore(JSON.parse(JSON.stringify(page.save())) as ReturnType<VpAssistPage['save']>);
+    expect(other.save()).toEqual(page.save());
+    other.writeRegister(U64.of(0x3001));
+    expect(memory.bytes[0x3008]).toBe(3);
+  });
 });

@@ -1,12 +1,15 @@
-import { REGISTER_ENABLE, U64, hvVpAssistPageLayout } from '@paravisor/hcl-protocol';
+import { REGISTER_ENABLE, U64, hvVpAssistPageLayout, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { MsrStatus } from '../contract/status.js';
 import { OverlayPage } from '../memory/index.js';
+import type { OverlayPageState } from '../memory/index.js';
 
 const RESERVED = 0xffe;
 const { apicAssist, vtlEntryReason, vinaAsserted, vtlReturnRax, vtlReturnRcx } = hvVpAssistPageLayout.fields;
 /** Bit 0 of the APIC assist field: the guest may end its interrupt by clearing the bit, without an EOI (TLFS "EOI Assist"). */
 const NO_EOI_REQUIRED = 1;
+
+export type VpAssistPageState = { readonly register: string; readonly page: OverlayPageState };
 
 /**
  * The VP assist page of one VTL of one VP, and its register 0x40000073 (TLFS "Virtual Processor Assist Page"; openvmm `ProcessorVtlHv`). Until the
@@ -81,6 +84,15 @@ export class VpAssistPage {
   reset(): void {
     this.#register.setParts(0, 0);
     this.#page.reset();
+  }
+
+  save(): VpAssistPageState {
+    return { register: saveU64(this.#register), page: this.#page.save() };
+  }
+
+  restore(state: VpAssistPageState): void {
+    restoreU64(this.#register, state.register);
+    this.#page.restore(state.page);
   }
 
   /** The aligned 4 bytes at `offset`. */

@@ -1,7 +1,8 @@
 /** The sixteen synthetic interrupt sources and their message slots (TLFS "SynIC Message Pages"; openvmm `SintState`). */
-import { HvMessageFlag, HvMessageType, SINT_COUNT, Sint, U64, hvMessageLayout } from '@paravisor/hcl-protocol';
+import { HvMessageFlag, HvMessageType, SINT_COUNT, Sint, StateError, U64, hvMessageLayout, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine } from '@paravisor/hcl-protocol';
 import { OverlayPage } from '../memory/index.js';
+import type { OverlayPageState } from '../memory/index.js';
 
 /** Where a SynIC's interrupts go: the staged requests of the same VP's and VTL's local APIC (a `LocalApic` is one). */
 export interface SynicInterruptSink {
@@ -11,6 +12,13 @@ export interface SynicInterruptSink {
 
 const SLOT_BYTES = hvMessageLayout.size;
 const FLAGS_OFFSET = hvMessageLayout.fields.flags.offset;
+
+export type SintsState = {
+  readonly registers: readonly string[];
+  readonly page: OverlayPageState;
+  readonly pending: number;
+  readonly ready: number;
+};
 
 /** SINT registers, the message page, and which slots are awaited or known to be free. Bit n of a mask is SINT n. */
 export class SintState {
@@ -89,5 +97,18 @@ export class SintState {
     this.page.reset();
     this.pending = 0;
     this.ready = 0;
+  }
+
+  save(): SintsState {
+    return { registers: this.registers.map(saveU64), page: this.page.save(), pending: this.pending, ready: this.ready };
+  }
+
+  /** @throws {StateError} for another number of SINTs. */
+  restore(state: SintsState): void {
+    if (state.registers.length !== SINT_COUNT) throw new StateError(`${SINT_COUNT} SINTs were to be restored, and ${state.registers.length} are there`);
+    for (const [n, register] of this.registers.entries()) restoreU64(register, state.registers[n]!);
+    this.page.restore(state.page);
+    this.pending = state.pending;
+    this.ready = state.ready;
   }
 }

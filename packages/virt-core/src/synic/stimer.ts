@@ -1,5 +1,5 @@
 /** One synthetic timer (TLFS "Synthetic Timers"; openvmm `hv1_emulator::synic::Timer`). */
-import { HvMessageType, StimerConfig, U64, hvMessageLayout, hvTimerMessagePayloadLayout, viewHvMessage, viewOf } from '@paravisor/hcl-protocol';
+import { HvMessageType, StimerConfig, U64, hvMessageLayout, hvTimerMessagePayloadLayout, restoreU64, saveU64, viewHvMessage, viewOf } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64, U64Field } from '@paravisor/hcl-protocol';
 import type { TimerObserver } from '../contract/observer.js';
 import type { SintState } from './sints.js';
@@ -13,6 +13,13 @@ export interface SyntheticTimerPlace {
   readonly sints: SintState;
   readonly observer: TimerObserver;
 }
+
+export type SyntheticTimerState = {
+  readonly config: string;
+  readonly count: string;
+  readonly due: string | null;
+  readonly reevaluate: boolean;
+};
 
 export class SyntheticTimer {
   readonly config = new U64();
@@ -90,6 +97,18 @@ export class SyntheticTimer {
     this.count.setParts(0, 0);
     this.hasDue = false;
     this.reevaluate = false;
+  }
+
+  save(): SyntheticTimerState {
+    return { config: saveU64(this.config), count: saveU64(this.count), due: this.hasDue ? saveU64(this.due) : null, reevaluate: this.reevaluate };
+  }
+
+  restore(state: SyntheticTimerState): void {
+    restoreU64(this.config, state.config);
+    restoreU64(this.count, state.count);
+    this.hasDue = state.due !== null;
+    if (state.due !== null) restoreU64(this.due, state.due);
+    this.reevaluate = state.reevaluate;
   }
 
   #setCount(value: ReadonlyU64): void {

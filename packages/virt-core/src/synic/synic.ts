@@ -1,12 +1,14 @@
 /** The synthetic interrupt controller of one lower VTL of one VP (TLFS "Virtual Interrupt Controller"; openvmm `ProcessorSynic`). */
-import { HvMsr, REGISTER_ENABLE, SINT_COUNT, STIMER_COUNT, U64, hvMessageLayout } from '@paravisor/hcl-protocol';
+import { HvMsr, REGISTER_ENABLE, SINT_COUNT, STIMER_COUNT, StateError, U64, hvMessageLayout, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { MsrStatus } from '../contract/status.js';
 import type { TimerObserver } from '../contract/observer.js';
 import { OverlayPage } from '../memory/index.js';
+import type { OverlayPageState } from '../memory/index.js';
 import { SintState } from './sints.js';
-import type { SynicInterruptSink } from './sints.js';
+import type { SintsState, SynicInterruptSink } from './sints.js';
 import { SyntheticTimer } from './stimer.js';
+import type { SyntheticTimerState } from './stimer.js';
 
 export interface SynicOptions {
   /** VP index and VTL, as the observer is told. */
@@ -16,6 +18,15 @@ export interface SynicOptions {
   readonly interrupts: SynicInterruptSink;
   readonly observer: TimerObserver;
 }
+
+export type SynicState = {
+  readonly sints: SintsState;
+  readonly timers: readonly SyntheticTimerState[];
+  readonly eventPage: OverlayPageState;
+  readonly scontrol: string;
+  readonly siefp: string;
+  readonly simp: string;
+};
 
 /** What became of a message, as TLFS status codes. */
 export const PostStatus = { Posted: 0, /** The SINT is masked or proxied. */ InvalidSynicState: 0x18, /** The slot is not known to be free. */ ObjectInUse: 0x19 } as const;
@@ -53,6 +64,11 @@ export class Synic {
   /** Whether `msr` is one of the SynIC's: 0x40000080 .. 84, 0x40000090 .. 9f or 0x400000b0 .. b7. */
   static owns(msr: number): boolean {
     return (msr >= HvMsr.Scontrol && msr <= HvMsr.Eom) || (msr >= HvMsr.Sint0 && msr <= LAST_SINT) || (msr >= HvMsr.Stimer0Config && msr <= LAST_STIMER);
+  }
+
+  /** Whether `msr` is one of the sixteen SINTs. */
+  static isSint(msr: number): boolean {
+    return msr >= HvMsr.Sint0 && msr <= LAST_SINT;
   }
 
   /** After `scan`, while `hasNextDue`: the unsigned minimum over the timers, reference time. It may lie in the past. */
@@ -186,6 +202,29 @@ export class Synic {
     for (const timer of this.timers) timer.reset();
     this.hasNextDue = false;
     this.readySints = 0;
+  }
+
+  /** All but what the last scan found, which is read before anything else happens. */
+  save(): SynicState {
+    return {
+      sints: this.sints.save(),
+      timers: this.timers.map((timer) => timer.save()),
+      eventPage: this.#eventPage.save(),
+      scontrol: saveU64(this.#scontrol),
+      siefp: saveU64(this.#siefp),
+      simp: saveU64(this.#simp),
+    };
+  }
+
+  /** @throws {StateError} for another number of SINTs or timers. */
+  restore(state: SynicState): void {
+    if (state.timers.length !== STIMER_COUNT) throw new StateError(`${STIMER_COUNT} timers were to be restored, and ${state.timers.length} are there`);
+    this.sints.restore(state.sints);
+    for (const [n, timer] of this.timers.entries()) timer.restore(state.timers[n]!);
+    this.#eventPage.restore(state.eventPage);
+    restoreU64(this.#scontrol, state.scontrol);
+    restoreU64(this.#siefp, state.siefp);
+    restoreU64(this.#simp, state.simp);
   }
 
   /** SIMP or SIEFP: the page follows the register. */

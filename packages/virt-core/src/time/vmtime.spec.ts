@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../conformance/manual-clock.js';
 import { ReferenceClock } from './reference-clock.js';
 import { VmTimeAccess, vmTimeIsAfter, vmTimeIsBefore } from './vmtime.js';
+import type { VmTimeState } from './vmtime.js';
 
 function accessAt(osNs: bigint, vm0 = 0n, os0 = 0n): { clock: ManualClock; access: VmTimeAccess } {
   const clock = new ManualClock();
@@ -35,6 +36,35 @@ describe('VmTime (openvmm vmcore::vmtime)', () => {
   it('time before the start clamps to the start', () => {
     const { access } = accessAt(999n, 77n, 1_000n);
     expect(nowOf(access)).toBe(77n);
+  });
+
+  it('saved and restored, goes on as if nothing had been: time, timeout, and whether somebody waits', () => {
+    const u64 = fc.bigInt(0n, 2n ** 64n - 1n);
+    const step = fc.oneof(
+      u64.map((t) => ({ set: t })),
+      u64.map((t) => ({ ifBefore: t })),
+      fc.constant({ cancel: true }),
+      fc.constant({ poll: true }),
+      u64.map((os) => ({ os })),
+    );
+    const apply = ({ clock, access }: ReturnType<typeof accessAt>, todo: { set?: bigint; ifBefore?: bigint; cancel?: boolean; poll?: boolean; os?: bigint }): string => {
+      const now = new U64();
+      if (todo.os !== undefined) clock.time.setBigInt(todo.os);
+      if (todo.set !== undefined) access.setTimeout(U64.of(todo.set));
+      if (todo.ifBefore !== undefined) access.setTimeoutIfBefore(U64.of(todo.ifBefore));
+      if (todo.cancel === true) access.cancelTimeout();
+      const ready = todo.poll === true && access.poll(now);
+      return JSON.stringify([ready, now.toString(), nowOf(access).toString(), access.waiting, access.hasTimeout && new U64().set(access.timeout).toString()]);
+    };
+    fc.assert(
+      fc.property(u64, u64, fc.array(step, { maxLength: 12 }), fc.array(step, { maxLength: 12 }), (vm0, os0, before, after) => {
+        const subject = accessAt(os0, vm0, os0);
+        for (const todo of before) apply(subject, todo);
+        const other = accessAt(subject.clock.time.toBigInt());
+        other.access.restore(JSON.parse(JSON.stringify(subject.access.save())) as VmTimeState);
+        for (const todo of [{}, ...after]) expect(apply(other, todo)).toBe(apply(subject, todo));
+      }),
+    );
   });
 
   it('the host timer for a time is when VmTime reads it, and the start for earlier ones', () => {

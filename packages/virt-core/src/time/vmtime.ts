@@ -2,7 +2,7 @@
  * VmTime: a partition's own time line in units of 100 ns, carried by the OS monotonic clock (openvmm `vmcore::vmtime`). Comparison is relative in
  * the 64-bit space, so it survives wrap-around and is not transitive.
  */
-import { U64 } from '@paravisor/hcl-protocol';
+import { U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { osNsTo100ns, vmTimeToOsNs } from './conversions.js';
 
@@ -38,6 +38,14 @@ export function vmTimeMax(a: ReadonlyU64, b: ReadonlyU64): ReadonlyU64 {
 export interface OsClock {
   osTimeNs(out: U64): void;
 }
+
+/** VmTime is an offset to the OS clock, and a timeout. Where the OS clock stands is not part of it: `VmTimeAccess.resume` moves on to another one. */
+export type VmTimeState = {
+  readonly vmTimeAtStart: string;
+  readonly osNsAtStart: string;
+  readonly timeout: string | null;
+  readonly waiting: boolean;
+};
 
 const zero: ReadonlyU64 = new U64();
 
@@ -132,5 +140,22 @@ export class VmTimeAccess {
       if (!out.isBelow(this.#osNsAtStart)) return;
     }
     out.setParts(-1, -1);
+  }
+
+  save(): VmTimeState {
+    return {
+      vmTimeAtStart: saveU64(this.#vmTimeAtStart),
+      osNsAtStart: saveU64(this.#osNsAtStart),
+      timeout: this.#hasTimeout ? saveU64(this.#timeout) : null,
+      waiting: this.#waiting,
+    };
+  }
+
+  restore(state: VmTimeState): void {
+    restoreU64(this.#vmTimeAtStart, state.vmTimeAtStart);
+    restoreU64(this.#osNsAtStart, state.osNsAtStart);
+    this.#hasTimeout = state.timeout !== null;
+    if (state.timeout !== null) restoreU64(this.#timeout, state.timeout);
+    this.#waiting = state.waiting;
   }
 }

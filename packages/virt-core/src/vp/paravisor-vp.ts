@@ -10,7 +10,7 @@ import type { HypercallTable } from '../hypercall/index.js';
 import { MmioEmulator } from '../mmio/index.js';
 import { ArchitecturalMsrs, GuestMsrs, VpAssistPage } from '../msr/index.js';
 import type { HypervisorRegisters } from '../msr/index.js';
-import { Synic } from '../synic/index.js';
+import { filterProxiedVectors, Synic } from '../synic/index.js';
 import { ReferenceClock, VmTimeAccess } from '../time/index.js';
 import { VpExitHandlers } from './exit-handlers.js';
 import { Activity } from './lower-vtl.js';
@@ -307,6 +307,10 @@ export class ParavisorVp {
         shared: options.hypervisorRegisters[vtl]!,
         assistPage,
         architectural: new ArchitecturalMsrs(hclVp),
+        sintWritten: () => {
+          // The host brings interrupts to VTL0 only.
+          if (vtl === VTL0) filterProxiedVectors(synic.sints, this.#runPage.proxyIrrBlocked);
+        },
         idle: () => {
           lowerVtl.activity = Activity.Idle;
         },
