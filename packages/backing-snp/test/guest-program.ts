@@ -7,7 +7,7 @@ import { viewExitMessage } from '../src/abi/index.js';
 import type { ExitMessage } from '../src/abi/index.js';
 import { snpMachine } from '../src/machine/index.js';
 import { initializeVmsa } from '../src/paravisor/initial-state.js';
-import { acceptGuestMemory } from '../src/paravisor/guest-memory.js';
+import { GuestPages } from '../src/paravisor/guest-memory.js';
 
 const RAM_BYTES = 0x10_0000;
 const PML4 = 0x1000;
@@ -54,13 +54,14 @@ export class GuestProgram {
   readonly hcl: HclVp;
   readonly vmsa: Vmsa;
   readonly exitMessage: ExitMessage;
+  readonly pages: GuestPages;
 
   /** `code` is 64-bit machine code at `CODE`; `handlers` by vector. Interrupts are off at the start. */
   constructor(code: readonly number[], handlers: Readonly<Record<number, readonly number[]>> = {}) {
     this.machine = createMachine({ backing: snpMachine(), ramBytes: RAM_BYTES });
     const { machine } = this;
     this.hcl = machine.hcl.vps[0]!;
-    acceptGuestMemory(machine.hcl);
+    this.pages = new GuestPages(machine.hcl);
     this.hcl.pvalidate(UNACCEPTED, false);
     machine.loadImage(PML4, u64s([BigInt(PDPT) | 3n]));
     machine.loadImage(PDPT, u64s([0n, 1n, 2n, 3n].map((gib) => (gib << 30n) | 0x83n)));
@@ -68,9 +69,8 @@ export class GuestProgram {
     machine.loadImage(IDT, u64s(Array.from({ length: 256 }, (_, vector) => gate(vector)).flat()));
     machine.loadImage(CODE, Uint8Array.from(code));
     for (const [vector, bytes] of Object.entries(handlers)) machine.loadImage(HANDLERS + 16 * Number(vector), Uint8Array.from(bytes));
-    const page = this.hcl.vmsa(0)!;
-    this.vmsa = viewVmsa(page);
-    initializeVmsa(page, this.vmsa, 0, registers);
+    this.vmsa = viewVmsa(this.hcl.vmsa(0)!);
+    initializeVmsa(this.vmsa, 0, registers);
     this.exitMessage = viewExitMessage(this.hcl.runPage);
     viewSnpRunPage(this.hcl.runPage).targetVtl = 0;
   }

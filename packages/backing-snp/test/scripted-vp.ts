@@ -4,6 +4,7 @@ import { EmulationStatus, FlatMemory, LocalApic, LocalApicSet, MsrStatus, Synic,
 import type { BackingVpContext, ExitHandlers, InitialRegisters } from '@paravisor/virt-core';
 import { viewExitMessage } from '../src/abi/index.js';
 import type { ExitMessage } from '../src/abi/index.js';
+import { GuestPages } from '../src/paravisor/guest-memory.js';
 import { SnpVp, createSnpGuestTimer } from '../src/paravisor/index.js';
 
 /** A TMK's start state, as far as tests look at it. */
@@ -149,7 +150,7 @@ export class ScriptedSnpVp {
     );
     this.synics = this.apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: noMemory, interrupts: apic, observer: silentTimerObserver }));
     const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, assistPages: this.assistPages, handlers: this.handlers };
-    this.vp = new SnpVp(context, createSnpGuestTimer({ rearm: true, kernelStimer0: true }));
+    this.vp = new SnpVp(context, createSnpGuestTimer({ rearm: true, kernelStimer0: true }), new GuestPages({ vps: [this.hcl], memory: noMemory, checkExtension: () => 0, hvcall: () => 0 }));
     this.vp.initialize(0, initialRegisters);
     this.vmsa = viewVmsa(this.hcl.vmsaPages[0]);
   }

@@ -77,6 +77,8 @@ describe('the run page (openvmm hcl/src/protocol.rs, `hcl_run`)', () => {
 describe('other structures that cross a line', () => {
   it('the VMSA is where the APM has it', () => {
     expectPlacement(vmsaLayout, {
+      plSsp: [0xa0, 32],
+      uCet: [0xc0, 8],
       vmpl: [0xca, 1],
       cpl: [0xcb, 1],
       efer: [0xd0, 8],
@@ -85,10 +87,12 @@ describe('other structures that cross a line', () => {
       cr0: [0x158, 8],
       rflags: [0x170, 8],
       rip: [0x178, 8],
+      dr0to3: [0x180, 32],
       rsp: [0x1d8, 8],
       rax: [0x1f8, 8],
       cr2: [0x240, 8],
       pat: [0x268, 8],
+      tscAux: [0x2ec, 4],
       registerProtectionNonce: [0x300, 8],
       rcx: [0x308, 8],
       rdx: [0x310, 8],
@@ -108,6 +112,10 @@ describe('other structures that cross a line', () => {
       virtualTom: [0x3c8, 8],
       eventInject: [0x3e0, 8],
       xcr0: [0x3e8, 8],
+      mxcsr: [0x408, 4],
+      x87Registers: [0x420, 80],
+      xmm: [0x470, 256],
+      ymmHigh: [0x570, 256],
     });
   });
 

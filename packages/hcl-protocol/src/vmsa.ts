@@ -16,7 +16,10 @@ export const vmsaLayout = defineLayout({
   size: 4096,
   fields: {
     selectors: structArrayAt(0x00, vmsaSelectorLayout, 10),
-    reserved1: bytesAt(0xa0, 0x2a),
+    /** PL0_SSP .. PL3_SSP. */
+    plSsp: u64ArrayAt(0xa0, 4),
+    uCet: u64At(0xc0),
+    reserved1: u16At(0xc8),
     vmpl: u8At(0xca),
     cpl: u8At(0xcb),
     reserved2: u32At(0xcc),
@@ -29,7 +32,8 @@ export const vmsaLayout = defineLayout({
     dr6: u64At(0x168),
     rflags: u64At(0x170),
     rip: u64At(0x178),
-    reserved4: bytesAt(0x180, 0x58),
+    dr0to3: u64ArrayAt(0x180, 4),
+    reserved4: bytesAt(0x1a0, 0x38),
     rsp: u64At(0x1d8),
     reserved5: bytesAt(0x1e0, 0x18),
     rax: u64At(0x1f8),
@@ -44,7 +48,9 @@ export const vmsaLayout = defineLayout({
     cr2: u64At(0x240),
     reserved6: bytesAt(0x248, 0x20),
     pat: u64At(0x268),
-    reserved7: bytesAt(0x270, 0x90),
+    reserved7: bytesAt(0x270, 0x7c),
+    tscAux: u32At(0x2ec),
+    reserved11: bytesAt(0x2f0, 0x10),
     registerProtectionNonce: u64At(0x300),
     rcx: u64At(0x308),
     rdx: u64At(0x310),
@@ -65,14 +71,29 @@ export const vmsaLayout = defineLayout({
     /** The SVM exit code. */
     guestErrorCode: u64At(0x3c0),
     virtualTom: u64At(0x3c8),
+    /** Whose translations the processor holds: hardware that finds other values than it left here flushes at VMRUN. */
     tlbId: u64At(0x3d0),
     pcpuId: u64At(0x3d8),
     eventInject: u64At(0x3e0),
     xcr0: u64At(0x3e8),
-    reserved9: bytesAt(0x3f0, 0x80),
+    reserved9: bytesAt(0x3f0, 0x10),
+    x87Dp: u64At(0x400),
+    mxcsr: u32At(0x408),
+    /** Abridged: a set bit is a register in use. */
+    x87Ftw: u16At(0x40c),
+    x87Fsw: u16At(0x40e),
+    x87Fcw: u16At(0x410),
+    x87Fop: u16At(0x412),
+    x87Ds: u16At(0x414),
+    x87Cs: u16At(0x416),
+    x87Rip: u64At(0x418),
+    /** Eight registers of ten bytes. */
+    x87Registers: bytesAt(0x420, 80),
     /** XMM0 .. XMM15, low and high halves. */
     xmm: u64ArrayAt(0x470, 32),
-    reserved10: bytesAt(0x570, 0xa90),
+    /** Upper halves of YMM0 .. YMM15. */
+    ymmHigh: u64ArrayAt(0x570, 32),
+    reserved10: bytesAt(0x670, 0x990),
   },
 });
 

@@ -14,6 +14,14 @@ import type { Rmp } from './rmp.js';
 import { KernelStimer0 } from './stimer0.js';
 import type { ReferenceCounter } from './stimer0.js';
 import { RunResult, VmsaRunner } from './vmrun.js';
+import type { VmsaRunnerState } from './vmrun.js';
+
+export type SnpDriverVpState = {
+  readonly vtl: number;
+  readonly entered: boolean;
+  readonly interceptMessagePresent: boolean;
+  readonly runners: readonly VmsaRunnerState[];
+};
 
 const LOWER_VTLS = [0, 1] as const;
 
@@ -90,6 +98,8 @@ export class SnpDriverVp implements IsolationVp {
       if (!this.interceptMessagePresent) return ExitReason.npf_no_intercept;
       if (!matchesNestedPageFault(this.#exitMessage, exitInfo2)) return ExitReason.npf_spurious;
     }
+    // Without the host's message about the GHCB, a VMGEXIT is one more automatic exit.
+    if (guestErrorCode.lo === SvmExit.Vmgexit && !this.interceptMessagePresent) return ExitReason.automatic_exit;
     return exitReasonNumber(guestErrorCode, exitInfo1);
   }
 
@@ -110,5 +120,17 @@ export class SnpDriverVp implements IsolationVp {
 
   vmsa(vtl: number): Uint8Array | null {
     return this.#machine.vmsaPages[vtl] ?? null;
+  }
+
+  save(): SnpDriverVpState {
+    const { interceptMessagePresent } = this;
+    return { vtl: this.#vtl, entered: this.#entered, interceptMessagePresent, runners: this.#runners.map((runner) => runner.save()) };
+  }
+
+  restore({ vtl, entered, interceptMessagePresent, runners }: SnpDriverVpState): void {
+    this.#vtl = vtl;
+    this.#entered = entered;
+    this.interceptMessagePresent = interceptMessagePresent;
+    for (const [index, runner] of this.#runners.entries()) runner.restore(runners[index]!);
   }
 }

@@ -1,5 +1,5 @@
 /** The reverse map table, as far as VMPLs see it: which pages are validated, and what each VMPL may do with them (APM volume 2, 15.36). */
-import { Errno } from '@paravisor/hcl-protocol';
+import { Errno, restoreBytes, saveBytes } from '@paravisor/hcl-protocol';
 import type { MachineContext } from '@paravisor/virt-machine';
 import { Access } from '@paravisor/x86-cpu';
 import { RmpPermission, VMPL_COUNT, VMPL_OF_VTL } from '../abi/index.js';
@@ -12,6 +12,14 @@ function accessOf(permissions: number): number {
   const execute = (permissions & EXECUTE) === EXECUTE ? Access.Execute : 0;
   return (permissions & RmpPermission.Read ? Access.Read : 0) | (permissions & RmpPermission.Write ? Access.Write : 0) | execute;
 }
+
+export type RmpState = {
+  readonly validated: string;
+  /** By VMPL. */
+  readonly permissions: readonly string[];
+  /** Pages the processors have not been told of: [first, end). */
+  readonly changed: readonly [number, number];
+};
 
 /** A partition's RMP. A page starts unvalidated, and open to no lower VMPL. */
 export class Rmp {
@@ -52,6 +60,20 @@ export class Rmp {
     this.#permissions[vmpl]![page] = permissions;
     this.#noteChange(page);
     return 0;
+  }
+
+  save(): RmpState {
+    return {
+      validated: saveBytes(this.#validated),
+      permissions: this.#permissions.map(saveBytes),
+      changed: [this.#changedFirst, this.#changedEnd],
+    };
+  }
+
+  restore({ validated, permissions, changed }: RmpState): void {
+    restoreBytes(this.#validated, validated);
+    for (const [vmpl, bytes] of this.#permissions.entries()) restoreBytes(bytes, permissions[vmpl]!);
+    [this.#changedFirst, this.#changedEnd] = changed;
   }
 
   /**

@@ -4,6 +4,7 @@ import { Vtl2Processor } from '@paravisor/virt-machine';
 import type { IsolationMachine, IsolationVp, MachineBacking, MachineContext, VpMachine } from '@paravisor/virt-machine';
 import { SnpDriverVp } from './driver.js';
 import { Rmp } from './rmp.js';
+import type { RmpState } from './rmp.js';
 
 const PROCESSOR_VENDOR = 'amd';
 
@@ -26,6 +27,14 @@ class SnpMachine implements IsolationMachine {
   /** VTL2 sees the bare processor's CPUID. */
   cpuid(): boolean {
     return false;
+  }
+
+  save(): RmpState {
+    return this.#rmp.save();
+  }
+
+  restore(state: RmpState): void {
+    this.#rmp.restore(state);
   }
 
   createVp(vp: VpMachine): IsolationVp {

@@ -1,5 +1,5 @@
 /** The host's VMRUN of a lower VMPL's VMSA, and what hardware checks and does around it. */
-import { EventInject, SevFeature, SvmExit, U64, VIntr, viewVmsa } from '@paravisor/hcl-protocol';
+import { EventInject, SevFeature, SvmExit, U64, VIntr, restoreU64, saveU64, viewVmsa } from '@paravisor/hcl-protocol';
 import type { Vmsa } from '@paravisor/hcl-protocol';
 import { GuestStop } from '@paravisor/virt-machine';
 import type { VpMachine } from '@paravisor/virt-machine';
@@ -25,6 +25,8 @@ export const RunResult = {
 } as const;
 export type RunResult = (typeof RunResult)[keyof typeof RunResult];
 
+export type VmsaRunnerState = { readonly event: string; readonly retiredAtEntry: number };
+
 /** One lower VTL of one VP: its VMSA in the hardware's hands. */
 export class VmsaRunner {
   readonly processor: Processor;
@@ -41,7 +43,7 @@ export class VmsaRunner {
     this.#vtl = vtl;
     this.processor = machine.processors[vtl]!;
     this.vmsa = viewVmsa(machine.vmsaPages[vtl]!);
-    this.#state = new VmsaState(machine.vmsaPages[vtl]!, this.vmsa, this.processor);
+    this.#state = new VmsaState(machine.vmsaPages[vtl]!, this.vmsa, this.processor, machine.index + 1);
     configureIntercepts(this.processor);
   }
 
@@ -57,6 +59,15 @@ export class VmsaRunner {
     this.#retiredAtEntry = this.processor.retired;
     this.#state.load();
     return RunResult.Running;
+  }
+
+  save(): VmsaRunnerState {
+    return { event: saveU64(this.#event), retiredAtEntry: this.#retiredAtEntry };
+  }
+
+  restore({ event, retiredAtEntry }: VmsaRunnerState): void {
+    restoreU64(this.#event, event);
+    this.#retiredAtEntry = retiredAtEntry;
   }
 
   #isValid(): boolean {

@@ -19,6 +19,7 @@ const plainRegisters: readonly (readonly [number, number])[] = [
   ...Array.from({ length: 8 }, (_, index) => [fields.r8to15.offset + index * GPR_BYTES, stateLayout.gpr + (8 + index) * GPR_BYTES] as const),
   [fields.rip.offset, stateLayout.rip],
   [fields.cr2.offset, stateLayout.cr2],
+  ...Array.from({ length: 4 }, (_, index) => [fields.dr0to3.offset + index * GPR_BYTES, stateLayout.dr0 + index * GPR_BYTES] as const),
   [fields.dr6.offset, stateLayout.dr6],
   [fields.dr7.offset, stateLayout.dr7],
   [fields.star.offset, stateLayout.star],
@@ -55,12 +56,14 @@ const LIMIT_WORD = SELECTOR_LIMIT / WORD;
 const BASE_WORD = SELECTOR_BASE / WORD;
 const eferWord = fields.efer.offset / WORD;
 const gdtrLimitWord = (SELECTORS + VmsaSelector.Gdtr * SELECTOR_BYTES + SELECTOR_LIMIT) / WORD;
+const tscAuxWord = fields.tscAux.offset / WORD;
 const idtrLimitWord = (SELECTORS + VmsaSelector.Idtr * SELECTOR_BYTES + SELECTOR_LIMIT) / WORD;
 const cpu = {
   cr8: stateLayout.cr8 / WORD,
   interruptibility: stateLayout.interruptibility / WORD,
   gdtrLimit: stateLayout.gdtrLimit / WORD,
   idtrLimit: stateLayout.idtrLimit / WORD,
+  tscAux: stateLayout.tscAux / WORD,
 } as const;
 
 /** Processor interruptibility: blocking by STI or MOV SS, and by NMI. */
@@ -78,8 +81,11 @@ export class VmsaState {
   readonly #vmsa: Vmsa;
   readonly #words: Int32Array;
   readonly #processor: Processor;
+  readonly #pcpuId: number;
 
-  constructor(page: Uint8Array, vmsa: Vmsa, processor: Processor) {
+  /** `pcpuId`: the processor's number, not 0. */
+  constructor(page: Uint8Array, vmsa: Vmsa, processor: Processor, pcpuId: number) {
+    this.#pcpuId = pcpuId;
     this.#vmsa = vmsa;
     this.#words = new Int32Array(page.buffer, page.byteOffset, page.byteLength / WORD);
     this.#processor = processor;
@@ -95,7 +101,9 @@ export class VmsaState {
     }
     i32[cpu.gdtrLimit] = words[gdtrLimitWord]!;
     i32[cpu.idtrLimit] = words[idtrLimitWord]!;
+    i32[cpu.tscAux] = words[tscAuxWord]!;
     if (this.#loadMode()) this.#processor.stateChanged();
+    this.#loadTlb();
     this.#processor.writeRflags(this.#vmsa.rflags.lo);
     this.#loadInterruptControl();
     this.#loadEvent();
@@ -125,6 +133,14 @@ export class VmsaState {
       i32[to + BASE_WORD + 1] = words[from + BASE_WORD + 1]!;
     }
     return difference !== 0;
+  }
+
+  /** Translations of another processor, or ones that software has disowned by writing the field, are none. */
+  #loadTlb(): void {
+    const { pcpuId } = this.#vmsa;
+    if (pcpuId.lo === this.#pcpuId && pcpuId.hi === 0) return;
+    this.#processor.flushTlb();
+    pcpuId.setParts(this.#pcpuId, 0);
   }
 
   #loadInterruptControl(): void {
@@ -161,6 +177,7 @@ export class VmsaState {
     }
     words[gdtrLimitWord] = i32[cpu.gdtrLimit]!;
     words[idtrLimitWord] = i32[cpu.idtrLimit]!;
+    words[tscAuxWord] = i32[cpu.tscAux]!;
     for (let i = 0; i < modeWords.length; i += 2) {
       words[modeWords[i]!] = i32[modeWords[i + 1]!]!;
       words[modeWords[i]! + 1] = i32[modeWords[i + 1]! + 1]!;

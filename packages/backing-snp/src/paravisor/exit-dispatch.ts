@@ -35,8 +35,17 @@ export class ExitDispatch {
     this.#exitMessage = viewExitMessage(hcl.runPage);
   }
 
-  /** Handles the exit code in the VMSA. `messagePresent`: the host put an intercept message into the run page with this exit. */
-  dispatch(messagePresent: boolean): void {
+  /**
+   * Handles the exit code in the VMSA. `messagePresent`: the host put an intercept message into the run page with this exit. True when the message belongs
+   * to the exit; for a nested page fault it must.
+   */
+  dispatch(messagePresent: boolean): boolean {
+    if (this.#vmsa.guestErrorCode.hi === 0 && this.#vmsa.guestErrorCode.lo === SvmExit.Npf) return this.#nestedPageFault(messagePresent);
+    this.#dispatchByCode();
+    return false;
+  }
+
+  #dispatchByCode(): void {
     const code = this.#vmsa.guestErrorCode;
     if (code.hi !== 0) {
       this.#fatal('VMRUN refused the VMSA', code.lo, code.hi);
@@ -66,8 +75,6 @@ export class ExitDispatch {
       case SvmExit.Vmmcall:
         if (this.#handlers.hypercall(this.#vtl)) this.#advance();
         return;
-      case SvmExit.Npf:
-        return this.#nestedPageFault(messagePresent);
       case SvmExit.Xsetbv:
         return this.#xsetbv();
       case SvmExit.Rdpmc:
@@ -146,16 +153,18 @@ export class ExitDispatch {
    * Acted on only when the host says the same: openvmm does not yet judge by the hardware's word alone. Else the guest just tries again. An access of an
    * event's delivery belongs to no instruction: it ends the VP, as openvmm's emulator does.
    */
-  #nestedPageFault(messagePresent: boolean): void {
+  #nestedPageFault(messagePresent: boolean): boolean {
     const vmsa = this.#vmsa;
     const gpa = vmsa.exitInfo2;
-    if (!messagePresent || !matchesNestedPageFault(this.#exitMessage, gpa)) return;
+    if (!messagePresent || !matchesNestedPageFault(this.#exitMessage, gpa)) return false;
     const event = vmsa.eventInject.lo;
     if ((event & EventInject.Valid) !== 0) {
-      return this.#handlers.fatal(this.#vtl, `the delivery of vector ${event & EventInject.VectorMask} accessed a device at ${this.#value.set(gpa).toString()}`);
+      this.#handlers.fatal(this.#vtl, `the delivery of vector ${event & EventInject.VectorMask} accessed a device at ${this.#value.set(gpa).toString()}`);
+      return true;
     }
     const status = this.#handlers.emulateMmio(this.#vtl, (gpa.hi >>> 0) * 4294967296 + (gpa.lo >>> 0));
     if (status === EmulationStatus.Done) clearInterruptShadow(vmsa);
+    return true;
   }
 
   /** XSETBV (APM volume 4): only XCR 0, at CPL 0, and only the value it has, x87 state alone: others are refused as by a processor without more. */

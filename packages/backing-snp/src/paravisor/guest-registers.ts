@@ -7,7 +7,9 @@ import { Efer, accessRightsOf, lowGprs, segmentSelectors, tableSelectors, vmsaAt
 /** The general registers in the order RAX RCX RDX RBX RSP RBP RSI RDI R8 .. R15. */
 export const gprFields = (vmsa: Vmsa): readonly U64Field[] => [...lowGprs.map((name) => vmsa[name]), ...vmsa.r8to15];
 
-/** MSRs of the VMSA by index. */
+const MSR_TSC_AUX = 0xc0000103;
+
+/** 64-bit MSRs of the VMSA by index. */
 const msrFields = (vmsa: Vmsa): ReadonlyMap<number, U64Field> =>
   new Map([
     [0x174, vmsa.sysenterCs],
@@ -105,12 +107,20 @@ export class SnpGuestRegisters implements GuestRegisters {
   }
 
   readMsr(msr: number, out: U64): boolean {
+    if (msr === MSR_TSC_AUX) {
+      out.setParts(this.#vmsa.tscAux, 0);
+      return true;
+    }
     const field = this.#msrs.get(msr);
     if (field !== undefined) out.set(field);
     return field !== undefined;
   }
 
   writeMsr(msr: number, value: ReadonlyU64): boolean {
+    if (msr === MSR_TSC_AUX) {
+      this.#vmsa.tscAux = value.lo;
+      return true;
+    }
     const field = this.#msrs.get(msr);
     field?.set(value);
     return field !== undefined;

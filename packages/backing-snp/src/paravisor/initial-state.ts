@@ -8,14 +8,19 @@ import { gprFields } from './guest-registers.js';
 /** Without secure AVIC: #VC exits reflected here, interrupts by virtual interrupt control. */
 const SEV_FEATURES = SevFeature.Snp | SevFeature.ReflectVc | SevFeature.AlternateInjection | SevFeature.DebugSwap;
 
-/** Fills a VMSA page: what hardware wants of it, and the loader's registers. Guest-busy keeps the host from running it until the first run. */
-export function initializeVmsa(page: Uint8Array, vmsa: Vmsa, vtl: number, registers: InitialRegisters): void {
-  page.fill(0);
+/**
+ * Gives a VMSA its start state: what hardware wants of it, and the registers given. Guest-busy keeps the host from running it until the next run. Events on
+ * their way are dropped; what no `InitialRegisters` has stays, as with INIT (APM table 14-1): SYSCALL and SYSENTER MSRs, TSC_AUX, XCR0, x87 and SSE state.
+ */
+export function initializeVmsa(vmsa: Vmsa, vtl: number, registers: InitialRegisters): void {
   vmsa.vmpl = VMPL_OF_VTL[vtl]!;
   vmsa.sevFeatures.setParts(SEV_FEATURES, 0);
   vmsa.vIntrCntrl.setParts(0, VIntr.HighGuestBusy);
   vmsa.guestErrorCode.setParts(SvmExit.Intr, 0);
-  vmsa.xcr0.setParts(XCR0_X87, 0);
+  for (const field of [vmsa.eventInject, vmsa.exitIntInfo, vmsa.exitInfo1, vmsa.exitInfo2, vmsa.nextRip, vmsa.cr2, ...vmsa.dr0to3]) field.setParts(0, 0);
+  // Another address space: no processor holds its translations.
+  vmsa.pcpuId.setParts(0, 0);
+  if ((vmsa.xcr0.lo & XCR0_X87) === 0) vmsa.xcr0.setParts(XCR0_X87, 0);
   vmsa.dr6.setParts(DR6_RESET, 0);
   vmsa.dr7.setParts(DR7_RESET, 0);
 

@@ -43,16 +43,16 @@ export function offerVirtualInterrupt(vmsa: Vmsa, vector: number): void {
 export const isInterruptOffered = (vmsa: Vmsa): boolean => (vmsa.vIntrCntrl.lo & VIntr.Irq) !== 0;
 
 /**
- * Whether an NMI, or an interrupt above the task priority, waits for the guest (openvmm's SNP backing, `handle_cross_vtl_interrupts`). An interrupt shadow
- * hides an interrupt either way; RFLAGS.IF only with `checkRflags`.
+ * Whether an NMI, or an interrupt above the APIC's processor priority `ppr`, waits for the guest (openvmm's SNP backing, `is_interrupt_pending`). An
+ * interrupt shadow hides an interrupt either way; RFLAGS.IF only with `checkRflags`.
  */
-export function isInterruptPending(vmsa: Vmsa, checkRflags: boolean): boolean {
+export function isInterruptPending(vmsa: Vmsa, ppr: number, checkRflags: boolean): boolean {
   const event = vmsa.eventInject.lo;
   if ((event & EventInject.Valid) !== 0 && (event & EventInject.TypeMask) >>> EventInject.TypeShift === EventInjectType.Nmi) return true;
   if (checkRflags && (vmsa.rflags.lo & RFLAGS_IF) === 0) return false;
   const control = vmsa.vIntrCntrl.lo;
   if ((control & VIntr.Shadow) !== 0 || (control & VIntr.Irq) === 0) return false;
-  return (control & VIntr.PriorityMask) >>> VIntr.PriorityShift > (control & VIntr.TprMask);
+  return (control & VIntr.PriorityMask) >>> VIntr.PriorityShift > ppr >>> 4;
 }
 
 export function withdrawInterrupt(vmsa: Vmsa): void {

@@ -1,6 +1,7 @@
 import { HvIsolationType } from '@paravisor/hcl-protocol';
 import type { BackingParameters, BackingShared, BackingVp, BackingVpContext, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
-import { acceptGuestMemory } from './guest-memory.js';
+import { GuestPages } from './guest-memory.js';
+import type { GuestPagesState } from './guest-memory.js';
 import { checkTimerCapability, createSnpGuestTimer } from './timer/index.js';
 import type { SnpGuestTimerOptions, SnpTimerVp } from './timer/index.js';
 import { SnpVp } from './vp.js';
@@ -16,14 +17,24 @@ export class SnpShared implements BackingShared {
   /** openvmm's SNP backing marks the VP running when it offers, whatever RFLAGS.IF. */
   readonly interruptEndsHaltWithoutIf = true;
 
-  /** @throws {StartupError} see `checkTimerCapability` and `acceptGuestMemory`. */
+  readonly #pages: GuestPages;
+
+  /** @throws {StartupError} see `checkTimerCapability` and `GuestPages`. */
   constructor({ hcl }: BackingParameters, timer: SnpGuestTimerOptions) {
     checkTimerCapability(hcl);
-    acceptGuestMemory(hcl);
+    this.#pages = new GuestPages(hcl);
     this.guestTimer = createSnpGuestTimer(timer);
   }
 
+  save(): GuestPagesState {
+    return this.#pages.save();
+  }
+
+  restore(state: GuestPagesState): void {
+    this.#pages.restore(state);
+  }
+
   createVp(context: BackingVpContext): BackingVp {
-    return new SnpVp(context, this.guestTimer);
+    return new SnpVp(context, this.guestTimer, this.#pages);
   }
 }

@@ -77,9 +77,9 @@ describe('a run and its exit (openvmm run_vp_snp)', () => {
   it('guest-busy already set on return says that the exit was not an automatic one', () => {
     const scripted = new ScriptedSnpVp();
     scripted.round(() => {});
-    expect(scripted.vp.lastExitWasAutomatic).toBe(true);
+    expect(scripted.vp.statistics[0]!.guestBusy).toBe(0);
     scripted.round((vmsa) => vmsa.vIntrCntrl.setParts(vmsa.vIntrCntrl.lo, vmsa.vIntrCntrl.hi | VIntr.HighGuestBusy));
-    expect(scripted.vp.lastExitWasAutomatic).toBe(false);
+    expect(scripted.vp.statistics[0]!.guestBusy).toBe(1);
   });
 
   it('an exit is handled once: its code becomes INTR', () => {

@@ -1,5 +1,5 @@
 import { EventInject, RunFlag, RunStatus, SvmExit, VIntr, viewSnpRunPage, viewVmsa } from '@paravisor/hcl-protocol';
-import type { HclVp, SnpRunPage, U64Field, Vmsa } from '@paravisor/hcl-protocol';
+import type { HclVp, SnpRunPage, Vmsa } from '@paravisor/hcl-protocol';
 import { OffloadResult, StartupError } from '@paravisor/virt-core';
 import type { BackingVpContext, ExitHandlers, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, LocalApic, VmTimeAccess, VpAssistPage } from '@paravisor/virt-core';
 import {
@@ -15,21 +15,39 @@ import {
 } from './pending-events.js';
 import { ExitDispatch } from './exit-dispatch.js';
 import { initializeVmsa } from './initial-state.js';
-import { SnpGuestRegisters, gprFields } from './guest-registers.js';
+import { SnpGuestRegisters } from './guest-registers.js';
+import type { GuestPages } from './guest-memory.js';
+import { SharedRegisters } from './shared-registers.js';
 import { RearmScan, Stimer0Handoff } from './timer/index.js';
-import type { SnpTimerVp } from './timer/index.js';
+import type { RearmScanState, SnpTimerVp } from './timer/index.js';
 
 /** One lower VTL of the VP: its VMSA, and what works on it. */
 interface LowerVtl {
-  readonly page: Uint8Array;
   readonly vmsa: Vmsa;
-  readonly gpr: readonly U64Field[];
+  readonly shared: SharedRegisters;
   readonly registers: SnpGuestRegisters;
   readonly exits: ExitDispatch;
 }
 
+/** What happened around the runs of one VTL. */
+export type SnpVtlStatistics = {
+  /** Runs that came back guest-busy: their exit was not an automatic one. */
+  guestBusy: number;
+  interruptsAcknowledged: number;
+  /** Intercept messages of the host that no exit asked for. */
+  syntheticIntercepts: number;
+};
+
+export type SnpVpState = {
+  readonly rearmScan: RearmScanState;
+  readonly statistics: readonly SnpVtlStatistics[];
+  /** The vector on offer in the run that is under way, or was last; −1 for none. */
+  readonly offered: number;
+  readonly lazyEoiOffered: boolean;
+};
+
 const LOWER_VTLS = [0, 1] as const;
-const RSP = 4;
+const VTL1 = 1;
 
 /** A VP whose lower VTLs are VMSAs run in VMPL2 and VMPL1 (openvmm `SnpBacked`). */
 export class SnpVp implements SnpTimerVp {
@@ -38,14 +56,15 @@ export class SnpVp implements SnpTimerVp {
   readonly rearmScan = new RearmScan();
   /** STIMER0 between user mode and driver; unused when the driver is to take nothing. */
   readonly stimer0: Stimer0Handoff;
-  /** Whether guest-busy was clear when the last run came back: the exit was an automatic one, or there was none. */
-  lastExitWasAutomatic = true;
+  /** What has been counted, by VTL (openvmm `GeneralStats`). */
+  readonly statistics: readonly SnpVtlStatistics[] = LOWER_VTLS.map(() => ({ guestBusy: 0, interruptsAcknowledged: 0, syntheticIntercepts: 0 }));
   readonly #hcl: HclVp;
   readonly #runPage: SnpRunPage;
   readonly #apics: readonly LocalApic[];
   readonly #assistPages: readonly VpAssistPage[];
   readonly #guestTimer: HardwareIsolatedGuestTimer<SnpTimerVp>;
   readonly #handlers: ExitHandlers;
+  readonly #pages: GuestPages;
   readonly #vtls: readonly LowerVtl[];
   /** Virtual interrupt control as it was before the run: whether an interrupt was offered, and which. */
   #offered = false;
@@ -53,12 +72,13 @@ export class SnpVp implements SnpTimerVp {
   #lazyEoiOffered = false;
 
   /** @throws {StartupError} when the driver maps no VMSA. */
-  constructor({ hcl, vmTime, apics, synics, assistPages, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer<SnpTimerVp>) {
+  constructor({ hcl, vmTime, apics, synics, assistPages, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer<SnpTimerVp>, pages: GuestPages) {
     this.vmTime = vmTime;
     this.#hcl = hcl;
     this.#apics = apics;
     this.#assistPages = assistPages;
     this.#guestTimer = guestTimer;
+    this.#pages = pages;
     this.#handlers = handlers;
     this.#runPage = viewSnpRunPage(hcl.runPage);
     this.stimer0 = new Stimer0Handoff(this.#runPage.context, synics[0]!);
@@ -66,7 +86,7 @@ export class SnpVp implements SnpTimerVp {
       const page = hcl.vmsa(vtl);
       if (page === null) throw new StartupError('snp-no-vmsa', `the driver maps no VMSA of VTL${vtl}: the SNP backing needs an SNP machine`);
       const vmsa = viewVmsa(page);
-      return { page, vmsa, gpr: gprFields(vmsa), registers: new SnpGuestRegisters(vmsa), exits: new ExitDispatch({ vtl, vmsa, hcl, handlers }) };
+      return { vmsa, shared: new SharedRegisters(vmsa), registers: new SnpGuestRegisters(vmsa), exits: new ExitDispatch({ vtl, vmsa, hcl, handlers }) };
     });
     // No proxied interrupt may come before user mode asks for it.
     this.#runPage.proxyIrrBlocked.fill(0xffffffff);
@@ -75,21 +95,19 @@ export class SnpVp implements SnpTimerVp {
 
   readonly registers = (vtl: number): GuestRegisters => this.#vtls[vtl]!.registers;
 
-  /** Fills the VMSA: features, VMPL, the loader's registers, guest-busy. What it held, a queued event too, is gone. */
+  /** Fills the VMSA: features, VMPL, the registers given, guest-busy. A queued event is gone. VTL1's first opens guest RAM to VMPL1. */
   initialize(vtl: number, registers: InitialRegisters): void {
-    const { page, vmsa } = this.#vtls[vtl]!;
-    initializeVmsa(page, vmsa, vtl, registers);
+    initializeVmsa(this.#vtls[vtl]!.vmsa, vtl, registers);
+    const errno = vtl === VTL1 ? this.#pages.openToVtl1(this.#hcl.index) : 0;
+    if (errno !== 0) this.#handlers.fatal(vtl, `the driver refused to open guest RAM to VTL1, errno ${errno}`);
   }
 
-  /** Each VTL has a VMSA of its own: general registers except RSP and CR2 are copied. */
+  /** Each VTL has a VMSA of its own. */
   switchVtl(from: number, to: number): void {
-    const source = this.#vtls[from]!.gpr;
-    const target = this.#vtls[to]!.gpr;
-    for (let index = 0; index < source.length; index++) if (index !== RSP) target[index]!.set(source[index]!);
-    this.#vtls[to]!.vmsa.cr2.set(this.#vtls[from]!.vmsa.cr2);
+    this.#vtls[to]!.shared.copyFrom(this.#vtls[from]!.shared);
   }
 
-  /** Zero is no physical CPU's id of the last run: the next VMRUN starts with an empty TLB (APM 15.36.11). */
+  /** No processor's id is 0: hardware finds another than it left and flushes at VMRUN. An assumption: openvmm uses INVLPGB through its driver. */
   flushTlb(vtl: number): void {
     this.#vtls[vtl]!.vmsa.pcpuId.setParts(0, 0);
   }
@@ -118,11 +136,12 @@ export class SnpVp implements SnpTimerVp {
   }
 
   isInterruptPending(vtl: number, checkRflags: boolean): boolean {
-    return isInterruptPending(this.#vtls[vtl]!.vmsa, checkRflags);
+    return isInterruptPending(this.#vtls[vtl]!.vmsa, this.#apics[vtl]!.processorPriority, checkRflags);
   }
 
-  /** Without secure AVIC the APIC's state stays in user mode. */
-  offloadApic(_vtl: number): OffloadResult {
+  /** Without secure AVIC the APIC's state stays in user mode. What was offered before is withdrawn: this round's scan decides (openvmm `poll_apic`). */
+  offloadApic(vtl: number): OffloadResult {
+    withdrawInterrupt(this.#vtls[vtl]!.vmsa);
     return OffloadResult.NotOffloaded;
   }
 
@@ -147,13 +166,37 @@ export class SnpVp implements SnpTimerVp {
   afterRun(vtl: number, status: RunStatus): void {
     const { vmsa, exits } = this.#vtls[vtl]!;
     this.#guestTimer.endLowerVtlRun(this, vtl);
-    this.lastExitWasAutomatic = !testAndSetGuestBusy(vmsa);
+    const statistics = this.statistics[vtl]!;
+    if (testAndSetGuestBusy(vmsa)) statistics.guestBusy++;
     reinjectInterrupted(vmsa);
-    if (this.#offered && !isInterruptOffered(vmsa)) this.#apics[vtl]!.acknowledge(this.#offeredVector);
+    if (this.#offered && !isInterruptOffered(vmsa)) {
+      this.#apics[vtl]!.acknowledge(this.#offeredVector);
+      statistics.interruptsAcknowledged++;
+    }
     withdrawInterrupt(vmsa);
     if (this.#lazyEoiOffered && this.#assistPages[vtl]!.takeLazyEoi()) this.#apics[vtl]!.lazyEoi();
-    exits.dispatch(status === RunStatus.Finished && this.#hcl.interceptMessagePresent);
+    const messagePresent = status === RunStatus.Finished && this.#hcl.interceptMessagePresent;
+    // A message that the exit does not explain is the host's own affair: openvmm logs it, and goes on.
+    if (!exits.dispatch(messagePresent) && messagePresent) statistics.syntheticIntercepts++;
     // The exit is done: a VMSA that comes back without having run must not have it handled again.
     vmsa.guestErrorCode.setParts(SvmExit.Intr, 0);
+  }
+
+  /** The VMSAs and the run page are the machine's to save. */
+  save(): SnpVpState {
+    return {
+      rearmScan: this.rearmScan.save(),
+      statistics: this.statistics.map((counts) => ({ ...counts })),
+      offered: this.#offered ? this.#offeredVector : -1,
+      lazyEoiOffered: this.#lazyEoiOffered,
+    };
+  }
+
+  restore({ rearmScan, statistics, offered, lazyEoiOffered }: SnpVpState): void {
+    this.rearmScan.restore(rearmScan);
+    for (const [vtl, counts] of statistics.entries()) Object.assign(this.statistics[vtl]!, counts);
+    this.#offered = offered >= 0;
+    this.#offeredVector = Math.max(0, offered);
+    this.#lazyEoiOffered = lazyEoiOffered;
   }
 }

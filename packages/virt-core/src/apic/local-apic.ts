@@ -242,6 +242,11 @@ export class LocalApic implements IpiTarget {
     return work;
   }
 
+  /** PPR: the class of the task's priority or of what is in service, whichever is higher, in bits 7:4. */
+  get processorPriority(): number {
+    return Math.max(this.#taskPriority(), this.requests.servicePriority()) << 4;
+  }
+
   /** The vector the APIC offers now, −1 for none. */
   deliverable(): number {
     return this.softwareEnabled ? this.requests.deliverable() : -1;
@@ -309,7 +314,7 @@ export class LocalApic implements IpiTarget {
       case ApicRegister.Tpr:
         return this.#taskPriority() << 4;
       case ApicRegister.Ppr:
-        return Math.max(this.#taskPriority(), this.requests.servicePriority()) << 4;
+        return this.processorPriority;
       case ApicRegister.Ldr:
         return x2apicEnabled ? ((this.apicId >>> 4) << 16) | (1 << (this.apicId & 15)) : this.#ldr;
       case ApicRegister.Dfr:

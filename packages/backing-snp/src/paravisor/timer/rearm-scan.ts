@@ -1,6 +1,13 @@
-import { U64 } from '@paravisor/hcl-protocol';
+import { U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import type { VmTimeAccess } from '@paravisor/virt-core';
+
+export type RearmScanState = {
+  /** Null when nothing is armed. */
+  readonly armed: null | { readonly refTime: string; readonly timeout: string };
+  /** Reference time of this scan's earliest deadline; null when it saw none. */
+  readonly earliest: string | null;
+};
 
 /**
  * What one VP remembers from scan to scan so that a deadline that has not changed is not armed anew (openvmm PR 3935). A timeout made afresh each round
@@ -17,6 +24,23 @@ export class RearmScan {
   /** Whether this scan saw a deadline. */
   sawDeadline = false;
   readonly #ahead = new U64();
+
+  save(): RearmScanState {
+    return {
+      armed: this.hasArmed ? { refTime: saveU64(this.armedRefTime), timeout: saveU64(this.armedTimeout) } : null,
+      earliest: this.sawDeadline ? saveU64(this.earliestRefTime) : null,
+    };
+  }
+
+  restore({ armed, earliest }: RearmScanState): void {
+    this.hasArmed = armed !== null;
+    if (armed !== null) {
+      restoreU64(this.armedRefTime, armed.refTime);
+      restoreU64(this.armedTimeout, armed.timeout);
+    }
+    this.sawDeadline = earliest !== null;
+    if (earliest !== null) restoreU64(this.earliestRefTime, earliest);
+  }
 
   /** Starts a new scan. What is armed stays if the scan before saw a deadline; else it is forgotten, and the timeout cancelled. */
   begin(vmTime: VmTimeAccess): void {
