@@ -16,6 +16,12 @@ export function checkTimeBase(tscHz: number, ips: number): void {
   }
 }
 
+export type VpClockState = {
+  readonly now: number;
+  readonly retired: number;
+  readonly remainder: number;
+};
+
 /**
  * now = floor(retired × tscHz / ips) + charged + skipped, exact from the totals: the remainder of the division is kept, so nothing drifts. With
  * ips ≤ tscHz an instruction lasts at least one tick.
@@ -76,6 +82,16 @@ export class VpClock {
   /** Lets idle time pass up to `tick`; does nothing when that is not ahead. */
   skipTo(tick: number): void {
     if (tick > this.now) this.now = tick;
+  }
+
+  save(): VpClockState {
+    return { now: this.now, retired: this.retired, remainder: this.#remainder };
+  }
+
+  restore({ now, retired, remainder }: VpClockState): void {
+    this.now = now;
+    this.retired = retired;
+    this.#remainder = remainder;
   }
 
   /**

@@ -22,6 +22,7 @@ import { costFigures, costNames, defaultCosts, withCosts } from './cost.js';
 import type { CostModel } from './cost.js';
 import { DriverVp } from './driver-vp.js';
 import { EventQueue } from './events.js';
+import { HostAnswers } from './host-answers.js';
 import { HostVp } from './host.js';
 import { KernelTimers } from './kernel-timers.js';
 import { Ledger } from './ledger.js';
@@ -106,9 +107,9 @@ function build(costs: CostModel): void {
     processor: new Vtl2Processor('intel', TSC_HZ),
     isolationCpuid: () => false,
     hostCallReason: ExitReason.tdvmcall,
-    callHostFromCurrent: () => {
-      throw new Error('there is one VP');
-    },
+    answers: new HostAnswers('honest'),
+    currentTick: () => clock.now,
+    callHostFromCurrent: () => host.call(ExitReason.tdvmcall),
     lastVtl: () => 0,
   });
 }

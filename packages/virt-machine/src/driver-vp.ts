@@ -9,6 +9,8 @@ import {
   RunFlag,
   RunStatus,
   U64,
+  restoreU64,
+  saveU64,
   u64ToNumber,
   viewRunPage,
 } from '@paravisor/hcl-protocol';
@@ -16,6 +18,7 @@ import type { HclVp, ReadonlyU64, RunPage, TdcallArgument } from '@paravisor/hcl
 import { PathOutcome } from './contract.js';
 import type { IsolationVp, VpMachine } from './contract.js';
 import { Vtl2Interrupt } from './host.js';
+import type { HostAnswers } from './host-answers.js';
 import type { KernelTimer } from './kernel-timers.js';
 import type { OsTime } from './os-time.js';
 import type { Schedule } from './schedule.js';
@@ -32,8 +35,8 @@ const Stand = {
   Entered: 2,
   /** VTL2 is idle. */
   Idle: 3,
-  /** An exit is ready for user mode, but another VP is behind this one's clock. */
-  Exited: 4,
+  /** On the way out of the ioctl, but another VP is behind this one's clock. */
+  Leaving: 4,
 } as const;
 type Stand = (typeof Stand)[keyof typeof Stand];
 
@@ -51,11 +54,21 @@ export interface DriverVpParts {
   readonly isolationCpuid: (leaf: number, subleaf: number, out: Int32Array) => boolean;
   /** `ExitReason` of VTL2's calls to the host. */
   readonly hostCallReason: number;
-  /** The VP whose thread runs now calls the host: to interrupt another of VTL2's CPUs, say. Returns the tick at which it did. */
-  readonly callHostFromCurrent: () => number;
+  readonly answers: HostAnswers;
+  /** The clock of the VP whose thread runs now. */
+  readonly currentTick: () => number;
+  /** That VP calls the host: to interrupt another of VTL2's CPUs, say. */
+  readonly callHostFromCurrent: () => void;
   /** The lower VTL that ran last. */
   readonly lastVtl: () => number;
 }
+
+export type DriverVpState = {
+  readonly stand: Stand;
+  readonly status: RunStatus;
+  readonly wokenAt: number;
+  readonly pollTimeNs: string;
+};
 
 export class DriverVp implements HclVp {
   readonly index: number;
@@ -70,6 +83,10 @@ export class DriverVp implements HclVp {
   /** OS time, ns, the poll file's timer was last asked for. */
   readonly #pollTimeNs = new U64();
   #stand: Stand = Stand.User;
+  /** What `run` is to return while it is `Leaving`. */
+  #status: RunStatus = RunStatus.Finished;
+  /** The latest tick at which another VP's thread changed something for this one's to see. */
+  #wokenAt = 0;
 
   constructor(parts: DriverVpParts) {
     this.#parts = parts;
@@ -93,18 +110,21 @@ export class DriverVp implements HclVp {
 
   /** A `cancel` that is set already has its interrupt on the way: a second wake sends none (mshv_vtl, the wake-up of the poll file, in behaviour). */
   wake(): void {
-    const { schedule, vp, callHostFromCurrent } = this.#parts;
+    const { schedule, vp, currentTick, callHostFromCurrent } = this.#parts;
+    const byAnother = schedule.current !== this.index;
+    if (byAnother) this.#wokenAt = currentTick();
     if (this.#page.cancel !== 0) return;
     this.#page.cancel = 1;
-    if (this.#stand === Stand.User || this.#stand === Stand.Exited) return;
-    vp.host.interruptVtl2(schedule.current === this.index ? vp.clock.now : callHostFromCurrent());
+    if (this.#stand === Stand.User || this.#stand === Stand.Leaving) return;
+    if (byAnother) callHostFromCurrent();
+    vp.host.interruptVtl2(currentTick());
   }
 
   /** mshv_vtl's loop (PR 107, in behaviour): look at `cancel` and the proxy scan, then idle or enter a lower VTL, until an exit is for user mode. */
   run(): RunStatus {
     const { schedule, vp } = this.#parts;
     if (schedule.stopped) return RunStatus.Pending;
-    if (this.#stand === Stand.Exited) return this.#finish();
+    if (this.#stand === Stand.Leaving) return this.#leave();
     if (this.#stand === Stand.User) {
       vp.clock.charge(vp.costs.ticks.userToKernel);
       this.#stand = Stand.Loop;
@@ -149,26 +169,30 @@ export class DriverVp implements HclVp {
   }
 
   #finish(): RunStatus {
-    const { schedule, vp } = this.#parts;
-    if (schedule.isAhead()) {
-      this.#stand = Stand.Exited;
-      return RunStatus.Pending;
-    }
-    this.#returnToUser(this.#isolation.userExitReason(), vp.costs.ticks.vmmEmulation);
-    return RunStatus.Finished;
+    return this.#returnToUser(RunStatus.Finished, this.#isolation.userExitReason(), this.#parts.vp.costs.ticks.vmmEmulation);
   }
 
   #cancelled(): RunStatus {
-    this.#returnToUser(ExitReason.cancelled, 0);
-    return RunStatus.Cancelled;
+    return this.#returnToUser(RunStatus.Cancelled, ExitReason.cancelled, 0);
   }
 
-  #returnToUser(reason: number, work: number): void {
+  #returnToUser(status: RunStatus, reason: number, work: number): RunStatus {
     const { vp, lastVtl } = this.#parts;
     this.#isolation.beforeReturn();
     vp.ledger.count(vp.index, lastVtl(), ExitDestination.User, reason, vp.clock.now);
-    this.#stand = Stand.User;
+    this.#status = status;
+    this.#stand = Stand.Leaving;
     this.#pass(vp.costs.ticks.kernelToUser + work);
+    return this.#leave();
+  }
+
+  /** What user mode does from here on may reach other VPs, so none may be behind; and it sees what others' threads changed no earlier than they did. */
+  #leave(): RunStatus {
+    const { schedule, vp } = this.#parts;
+    vp.clock.skipTo(this.#wokenAt);
+    if (schedule.isAhead()) return RunStatus.Pending;
+    this.#stand = Stand.User;
+    return this.#status;
   }
 
   /** Lets VTL2 spend `ticks`; its kernel takes the interrupts that come meanwhile. */
@@ -186,6 +210,10 @@ export class DriverVp implements HclVp {
       if (!vp.host.vtl2InterruptPending) return;
       const taken = vp.host.takeInterrupts();
       vp.clock.charge(vp.costs.ticks.kernelInterrupt);
+      if (taken & Vtl2Interrupt.Proxied) {
+        vp.host.takeProxied(this.#page.proxyIrr, this.#page.proxyIrrBlocked);
+        this.#page.scanProxyIrr = 1;
+      }
       if (taken & Vtl2Interrupt.ClockEvent) vp.timers.interrupt();
     }
   }
@@ -213,15 +241,16 @@ export class DriverVp implements HclVp {
 
   /** A hypercall to the host: VTL2's own VP index and reference counter can be read. */
   getVpRegister(name: number, value: U64): number {
-    const { vp, processor } = this.#parts;
+    const { vp, processor, answers } = this.#parts;
     this.#enterIoctl();
     this.#callHost();
     let status: number = HvStatus.Success;
     if (name === HvRegister.VpIndex) value.setNumber(this.index);
     else if (name === HvRegister.TimeRefCount) processor.referenceTime(vp.clock.now, value);
     else status = HvStatus.InvalidParameter;
+    answers.value(value);
     this.#leaveIoctl();
-    return status;
+    return answers.status(status);
   }
 
   /** A hypercall to the host, which lets VTL2 write none of its registers. */
@@ -229,7 +258,7 @@ export class DriverVp implements HclVp {
     this.#enterIoctl();
     this.#callHost();
     this.#leaveIoctl();
-    return HvStatus.InvalidParameter;
+    return this.#parts.answers.status(HvStatus.InvalidParameter);
   }
 
   rdtsc(out: U64): void {
@@ -250,10 +279,11 @@ export class DriverVp implements HclVp {
 
   /** Through the kernel, as user mode cannot execute RDMSR. */
   rdmsr(index: number, out: U64): boolean {
-    const { vp, processor } = this.#parts;
+    const { vp, processor, answers } = this.#parts;
     this.#enterIoctl();
     if (isHostMsr(index)) this.#callHost();
     const read = processor.readMsr(index, this.index, vp.clock.now, out);
+    if (isHostMsr(index)) answers.value(out);
     this.#leaveIoctl();
     return read;
   }
@@ -275,6 +305,18 @@ export class DriverVp implements HclVp {
     this.#enterIoctl();
     this.#pollTimer.cancel();
     this.#leaveIoctl();
+  }
+
+  save(): DriverVpState {
+    return { stand: this.#stand, status: this.#status, wokenAt: this.#wokenAt, pollTimeNs: saveU64(this.#pollTimeNs) };
+  }
+
+  /** The run page and the kernel's timers are restored by the machine. */
+  restore({ stand, status, wokenAt, pollTimeNs }: DriverVpState): void {
+    this.#stand = stand;
+    this.#status = status;
+    this.#wokenAt = wokenAt;
+    restoreU64(this.#pollTimeNs, pollTimeNs);
   }
 
   #callHost(): void {

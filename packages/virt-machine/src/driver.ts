@@ -2,6 +2,7 @@
 import { Errno, HvStatus } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, Hcl, HclVp, ReadonlyU64 } from '@paravisor/hcl-protocol';
 import type { IsolationMachine } from './contract.js';
+import type { HostAnswers } from './host-answers.js';
 
 /** What the driver is made of. */
 export interface DriverParts {
@@ -10,6 +11,7 @@ export interface DriverParts {
   readonly memory: GuestMemoryLine;
   /** VTL2 calls the host from the VP that runs now. */
   readonly callHost: () => void;
+  readonly answers: HostAnswers;
 }
 
 export class Driver implements Hcl {
@@ -32,8 +34,10 @@ export class Driver implements Hcl {
   }
 
   /** The host of this model knows no hypercall of VTL2's. */
-  hvcall(_control: ReadonlyU64, _input: Uint8Array, _output: Uint8Array): number {
-    this.#parts.callHost();
-    return HvStatus.InvalidHypercallCode;
+  hvcall(_control: ReadonlyU64, _input: Uint8Array, output: Uint8Array): number {
+    const { callHost, answers } = this.#parts;
+    callHost();
+    answers.output(output);
+    return answers.status(HvStatus.InvalidHypercallCode);
   }
 }

@@ -13,6 +13,9 @@ export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 
 const NOT_QUEUED = -1;
 
+/** An event's place in the queue. */
+export type EventState = null | { readonly time: number; readonly order: number };
+
 /** One event, made once by its owner and scheduled as often as it likes; scheduling allocates nothing. */
 export class MachineEvent {
   readonly kind: EventKind;
@@ -72,6 +75,24 @@ export class EventQueue {
       this.#sink(last);
     }
     this.nextTime = this.#heap.length === 0 ? Infinity : this.#heap[0]!.time;
+  }
+
+  /** When a queued event is due, and how many queued events were scheduled before it; null when it is not queued. */
+  save(event: MachineEvent): EventState {
+    if (!event.queued) return null;
+    return { time: event.time, order: this.#heap.filter(({ sequence }) => sequence < event.sequence).length };
+  }
+
+  /** Puts an event where it was, among the others that were queued with it: into a queue in which nothing was scheduled since it was made. */
+  restore(event: MachineEvent, state: EventState): void {
+    this.cancel(event);
+    if (state === null) return;
+    this.schedule(event, state.time);
+    event.sequence = state.order;
+    this.#sequence = Math.max(this.#sequence, state.order + 1);
+    this.#rise(event);
+    this.#sink(event);
+    this.nextTime = this.#heap[0]!.time;
   }
 
   /** Lets the first event happen if its tick is `until` or before. False when there is none. */

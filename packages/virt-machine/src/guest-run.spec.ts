@@ -5,7 +5,7 @@ import { GuestStop } from './contract.js';
 import { silentMachineObserver } from './observer.js';
 import { defaultCosts } from './cost.js';
 import { EventQueue } from './events.js';
-import { ContextClock, runGuest } from './guest-run.js';
+import { ContextClock, GuestRun } from './guest-run.js';
 import type { TimedProcessor } from './guest-run.js';
 import { HostVp } from './host.js';
 import { Ledger } from './ledger.js';
@@ -66,10 +66,11 @@ beforeEach(() => {
   const ledger = new Ledger(1, silentMachineObserver, []);
   host = new HostVp({ index: 0, clock, events, ledger, costs: defaultCosts, observer: silentMachineObserver });
   schedule = new Schedule({ vps: [{ clock, host }], events, quantumTicks: 0, seed: 0 });
-  const time = new ContextClock(clock);
+  const time = new ContextClock(clock, schedule);
   guest = new CountingGuest(() => time.ticks());
   time.attach(guest);
-  run = (deadline) => runGuest({ clock, host, schedule, costs: defaultCosts }, guest, time, deadline);
+  const runs = new GuestRun({ clock, host, schedule, costs: defaultCosts });
+  run = (deadline) => runs.run(guest, time, deadline);
 });
 
 describe('running a guest in virtual time (architecture.md, Time)', () => {

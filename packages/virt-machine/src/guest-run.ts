@@ -16,15 +16,17 @@ export type TimedProcessor = Pick<Processor, 'run' | 'retired'> & { readonly exi
 /** The time one register context reads: its VP's clock, and what the context has retired since the clock was last advanced. */
 export class ContextClock implements ProcessorClock {
   readonly #clock: VpClock;
+  readonly #schedule: Schedule;
   #processor: TimedProcessor | undefined;
   /** Instructions of the context that the clock accounts for. */
   #accounted = 0;
 
-  constructor(clock: VpClock) {
+  constructor(clock: VpClock, schedule: Schedule) {
     this.#clock = clock;
+    this.#schedule = schedule;
   }
 
-  /** Once, when the processor is made. */
+  /** When the processor is made, and when it was given a saved state. */
   attach(processor: TimedProcessor): void {
     this.#processor = processor;
     this.#accounted = processor.retired;
@@ -32,6 +34,11 @@ export class ContextClock implements ProcessorClock {
 
   ticks(): number {
     return this.#clock.after(this.#processor!.retired - this.#accounted);
+  }
+
+  /** Not before the VPs that are behind have come up: what one VP read, no other may then read as the future. */
+  readable(): boolean {
+    return this.ticks() <= this.#schedule.earliestOther;
   }
 
   /** Advances the VP's clock by what the context has retired. */
@@ -42,7 +49,7 @@ export class ContextClock implements ProcessorClock {
   }
 }
 
-/** What `runGuest` needs of a VP. */
+/** What running guests needs of a VP. */
 export interface GuestRunParts {
   readonly clock: VpClock;
   readonly host: HostVp;
@@ -50,32 +57,63 @@ export interface GuestRunParts {
   readonly costs: CostModel;
 }
 
-/** See `VpMachine.runGuest`. */
-export function runGuest(parts: GuestRunParts, processor: TimedProcessor, time: ContextClock, deadlineTicks: number): GuestStop {
-  const { clock, host, schedule } = parts;
-  for (;;) {
-    schedule.happenDue();
-    if (host.vtl2InterruptPending) return GuestStop.Vtl2Interrupt;
-    if (clock.now >= deadlineTicks) return GuestStop.Deadline;
-    if (schedule.stopped || clock.now > schedule.limit) return GuestStop.Horizon;
-    const { nextTime } = schedule.events;
-    // An event of the past waits for another VP's clock: it does not stop this one, the limit does.
-    const target = Math.min(deadlineTicks, nextTime > clock.now ? nextTime : Infinity, schedule.limit + 1);
-    const stop = processor.run(clock.instructionsUntil(target, MAX_BUDGET));
-    time.settle();
-    switch (stop) {
-      case Stop.Budget:
-        break;
-      case Stop.Costed:
-        clock.charge(costOf(parts.costs, processor.exit.kind));
-        break;
-      case Stop.Intercept:
-        return GuestStop.Intercept;
-      case Stop.Halted:
-        return GuestStop.Halted;
-      case Stop.Shutdown:
-        return GuestStop.Shutdown;
+const NOTHING = -1;
+
+/** The runs of one VP's guests, one at a time. */
+export class GuestRun {
+  readonly #parts: GuestRunParts;
+  /** How the last run ended, while a VP that is behind keeps it from being acted on. */
+  #waiting = NOTHING;
+
+  constructor(parts: GuestRunParts) {
+    this.#parts = parts;
+  }
+
+  /** See `VpMachine.runGuest`. */
+  run(processor: TimedProcessor, time: ContextClock, deadlineTicks: number): GuestStop {
+    if (this.#waiting !== NOTHING) return this.#leave(this.#waiting as GuestStop);
+    const { clock, host, schedule } = this.#parts;
+    for (;;) {
+      schedule.happenDue();
+      if (host.vtl2InterruptPending) return GuestStop.Vtl2Interrupt;
+      if (clock.now >= deadlineTicks) return GuestStop.Deadline;
+      const { nextTime } = schedule.events;
+      // What is due and has not happened waits for another VP to come up to it.
+      if (schedule.holdsStill || clock.now > schedule.limit || nextTime <= clock.now) return GuestStop.Horizon;
+      const target = Math.min(deadlineTicks, nextTime, schedule.limit + 1);
+      const stop = processor.run(clock.instructionsUntil(target, MAX_BUDGET));
+      time.settle();
+      switch (stop) {
+        case Stop.Budget:
+          break;
+        case Stop.Costed:
+          clock.charge(costOf(this.#parts.costs, processor.exit.kind));
+          break;
+        case Stop.Unreadable:
+          return GuestStop.Horizon;
+        case Stop.Intercept:
+          return this.#leave(GuestStop.Intercept);
+        case Stop.Halted:
+          return this.#leave(GuestStop.Halted);
+        case Stop.Shutdown:
+          return this.#leave(GuestStop.Shutdown);
+      }
     }
+  }
+
+  /** What the guest itself ended the run by may reach other VPs: that waits until none is behind. */
+  #leave(stop: GuestStop): GuestStop {
+    const ahead = this.#parts.schedule.isAhead();
+    this.#waiting = ahead ? stop : NOTHING;
+    return ahead ? GuestStop.Horizon : stop;
+  }
+
+  save(): number {
+    return this.#waiting;
+  }
+
+  restore(waiting: number): void {
+    this.#waiting = waiting;
   }
 }
 

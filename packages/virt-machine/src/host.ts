@@ -4,8 +4,13 @@ import type { VpClock } from './clock.js';
 import type { MachineObserver } from './observer.js';
 import type { CostModel } from './cost.js';
 import { EventKind, MachineEvent } from './events.js';
-import type { EventQueue } from './events.js';
+import type { EventQueue, EventState } from './events.js';
+import type { HostTimerManner } from './host-options.js';
+import { HostTimer } from './host-timer.js';
+import type { HostTimerState } from './host-timer.js';
 import type { Ledger } from './ledger.js';
+import { ProxiedInterrupts } from './proxied-interrupts.js';
+import type { ProxiedInterruptsState } from './proxied-interrupts.js';
 
 /** Interrupts the host can make pending for VTL2, as bits. */
 export const Vtl2Interrupt = {
@@ -13,6 +18,8 @@ export const Vtl2Interrupt = {
   ClockEvent: 1,
   /** Anything else: another VP's, a device's. */
   Other: 2,
+  /** A message that says which of the guest's interrupts are asserted: see `HostVp.takeProxied`. */
+  Proxied: 4,
 } as const;
 
 /** The VTL whose exits to the host these are. */
@@ -26,7 +33,17 @@ export interface HostVpParts {
   readonly ledger: Ledger;
   readonly costs: CostModel;
   readonly observer: MachineObserver;
+  /** Default `honest`. */
+  readonly timerManner?: HostTimerManner;
 }
+
+export type HostVpState = {
+  readonly pending: number;
+  readonly halted: boolean;
+  readonly timer: HostTimerState;
+  readonly interruption: EventState;
+  readonly proxied: ProxiedInterruptsState;
+};
 
 /**
  * One virtual processor at the host: VTL2's synthetic timer, its pending interrupts, and whether VTL2 has halted. A pending interrupt makes a running
@@ -36,16 +53,24 @@ export class HostVp {
   /** `Vtl2Interrupt` bits. */
   #pending = 0;
   #halted = false;
-  readonly #timer: MachineEvent;
+  readonly #timer: HostTimer;
+  readonly #proxied: ProxiedInterrupts;
   readonly #interruption: MachineEvent;
   readonly #parts: HostVpParts;
 
   constructor(parts: HostVpParts) {
     this.#parts = parts;
-    this.#timer = new MachineEvent(EventKind.HostTimer, parts.index, (time) => this.#expire(time));
-    this.#interruption = new MachineEvent(EventKind.HostInterrupt, parts.index, (time) =>
-      this.#interrupt(time, ExitReason.host_interrupt, Vtl2Interrupt.Other),
-    );
+    const { index, clock, events } = parts;
+    this.#timer = new HostTimer({
+      index,
+      clock,
+      events,
+      manner: parts.timerManner ?? 'honest',
+      expire: (time) => this.#expire(time),
+      interruptForNothing: (time) => this.#interrupt(time, ExitReason.host_interrupt, Vtl2Interrupt.ClockEvent),
+    });
+    this.#interruption = new MachineEvent(EventKind.HostInterrupt, index, (time) => this.#interrupt(time, ExitReason.host_interrupt, Vtl2Interrupt.Other));
+    this.#proxied = new ProxiedInterrupts(index, events, (time) => this.#interrupt(time, ExitReason.host_interrupt, Vtl2Interrupt.Proxied));
   }
 
   /** Whether the VTL2 kernel has an interrupt to take. */
@@ -60,7 +85,7 @@ export class HostVp {
 
   /** The tick for which VTL2's synthetic timer is armed, Infinity when it is not. */
   get clockEventExpiry(): number {
-    return this.#timer.queued ? this.#timer.time : Infinity;
+    return this.#timer.expiry;
   }
 
   /**
@@ -68,11 +93,11 @@ export class HostVp {
    * programmed before is replaced and does not expire.
    */
   armClockEvent(expiryTicks: number): void {
-    const { index, clock, events, costs, observer } = this.#parts;
+    const { index, clock, costs, observer } = this.#parts;
     this.#count(VTL2, ExitReason.timer_arm);
     observer.hostTimerArmed(index, expiryTicks, clock.now);
     clock.charge(costs.ticks.hostTimerArm);
-    events.schedule(this.#timer, expiryTicks);
+    this.#timer.program(expiryTicks);
   }
 
   /**
@@ -81,6 +106,22 @@ export class HostVp {
    */
   interruptVtl2(tick: number): void {
     if (!this.#interruption.queued || tick < this.#interruption.time) this.#parts.events.schedule(this.#interruption, tick);
+  }
+
+  /**
+   * The host asserts one of the guest's interrupts, which it proxies through VTL2, when this VP's clock stands at or past `tick`: one exit
+   * (`host_interrupt`) for all vectors of a tick. What is asserted already stays one interrupt.
+   * @throws {RangeError} for a vector above 255.
+   */
+  proxyInterrupt(vector: number, tick: number): void {
+    this.#proxied.assertAt(vector, tick);
+  }
+
+  /** The VTL2 kernel takes the vectors that are asserted: ors those that `blocked` does not name into `into`, eight words each. */
+  takeProxied(into: Uint32Array, blocked: Uint32Array): void {
+    const { asserted } = this.#proxied;
+    for (let word = 0; word < asserted.length; word++) into[word]! |= asserted[word]! & ~blocked[word]!;
+    asserted.fill(0);
   }
 
   /** The VTL2 kernel takes everything that is pending. Returns the `Vtl2Interrupt` bits. */
@@ -129,6 +170,25 @@ export class HostVp {
     this.#count(VTL2, reason);
     this.#parts.clock.charge(this.#parts.costs.ticks.hostInterrupt);
     this.#pending |= bit;
+  }
+
+  save(): HostVpState {
+    const { events } = this.#parts;
+    return {
+      pending: this.#pending,
+      halted: this.#halted,
+      timer: this.#timer.save(),
+      interruption: events.save(this.#interruption),
+      proxied: this.#proxied.save(),
+    };
+  }
+
+  restore({ pending, halted, timer, interruption, proxied }: HostVpState): void {
+    this.#pending = pending;
+    this.#halted = halted;
+    this.#timer.restore(timer);
+    this.#parts.events.restore(this.#interruption, interruption);
+    this.#proxied.restore(proxied);
   }
 
   #count(vtl: number, reason: number): void {

@@ -9,6 +9,7 @@
  *   event driver has no way to stop a one-shot): its stale expiry is still a `timer_expiry`, unless it is programmed anew before;
  * - an expiry: one `timer_expiry`, counted by the host, and one `timer_arm` if a timer is left.
  */
+import { restoreTime, saveTime } from '@paravisor/hcl-protocol';
 import type { VpClock } from './clock.js';
 import type { HostVp } from './host.js';
 import type { OsTime } from './os-time.js';
@@ -45,6 +46,11 @@ export class KernelTimer {
     this.#timers.cancelTimer(this);
   }
 }
+
+export type KernelTimersState = {
+  readonly programmed: number | null;
+  readonly expiries: readonly (number | null)[];
+};
 
 export class KernelTimers {
   readonly #timers: KernelTimer[] = [];
@@ -85,6 +91,16 @@ export class KernelTimers {
   /** The first tick at which the monotonic clock shows `ns` more than now. */
   tickAfter(ns: number): number {
     return this.#osTime.ticksAt(this.#osTime.nsOf(this.#clock.now) + ns);
+  }
+
+  save(): KernelTimersState {
+    return { programmed: saveTime(this.#programmed), expiries: this.#timers.map(({ expiry }) => saveTime(expiry)) };
+  }
+
+  /** The same timers have been made, in the same order. Programs nothing: the device is restored by its host. */
+  restore({ programmed, expiries }: KernelTimersState): void {
+    this.#programmed = restoreTime(programmed);
+    for (const [index, timer] of this.#timers.entries()) timer.expiry = restoreTime(expiries[index] ?? null);
   }
 
   /** The clock event device's interrupt: runs what has expired by now, then programs the device for what is left. */

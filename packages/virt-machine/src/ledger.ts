@@ -20,6 +20,9 @@ export interface LedgerSnapshot {
   readonly byReason: { readonly paravisor: ReasonCounts; readonly user: ReasonCounts; readonly hypervisor: ReasonCounts };
 }
 
+/** Places in the ledger and what is counted there, by turns. */
+export type LedgerState = readonly number[];
+
 /** Part of the ledger to look at. What is left out is summed over. */
 export interface LedgerSlice {
   readonly vp?: number;
@@ -50,6 +53,18 @@ export class Ledger {
   count(vp: number, vtl: number, destination: ExitDestination, reason: number, ticks: number): void {
     this.#counts[((vp * VTL_COUNT + vtl) * DESTINATION_COUNT + destination) * REASON_COUNT + reason]! += 1;
     if (this.#observed) this.#observer.exit(vp, vtl, destination, reason, ticks);
+  }
+
+  /** Every count that is not 0, behind its place. */
+  save(): LedgerState {
+    const state: number[] = [];
+    for (const [place, count] of this.#counts.entries()) if (count !== 0) state.push(place, count);
+    return state;
+  }
+
+  restore(state: LedgerState): void {
+    this.#counts.fill(0);
+    for (let at = 0; at < state.length; at += 2) this.#counts[state[at]!] = state[at + 1]!;
   }
 
   /** Exits of one destination and reason. */

@@ -20,6 +20,11 @@ export interface ScheduleParts {
   readonly seed: number;
 }
 
+export type ScheduleState = {
+  readonly current: number;
+  readonly cutShort: boolean;
+};
+
 /**
  * Virtual time of the whole machine. A VP whose VTL2 has halted and has no interrupt pending is idle: it is not runnable, and its clock is skipped
  * ahead to what wakes it. An event happens when no runnable VP is behind it.
@@ -36,6 +41,12 @@ export class Schedule {
   earliestOther = Infinity;
   /** The machine runs no further. */
   stopped = false;
+  /** The machine stands still, and will go on. */
+  #paused = false;
+  /** Between `nextVp` and the next call of it. */
+  #inTurn = false;
+  /** A pause came in the turn of the current VP, which goes on first. */
+  #cutShort = false;
 
   constructor(parts: ScheduleParts) {
     this.events = parts.events;
@@ -49,19 +60,47 @@ export class Schedule {
     return this.earliestOther + this.#quantum;
   }
 
+  /** Whether the current VP is to run no guest and skip no time for now. */
+  get holdsStill(): boolean {
+    return this.stopped || this.#paused;
+  }
+
   /**
-   * The VP that is to run next, after letting happen what comes before; −1 when the machine is stopped, or when every VP is idle and nothing will ever
+   * Lets the machine stand still at the next point where a VP waits or would run a guest. Nothing comes out differently for it: events that are due happen
+   * meanwhile as ever, and the VP whose turn it is keeps it.
+   */
+  pause(): void {
+    this.#paused = true;
+    this.#cutShort = this.#inTurn;
+  }
+
+  /** Ends a pause. */
+  resume(): void {
+    this.#paused = false;
+  }
+
+  /**
+   * The VP that is to run next, after letting happen what comes before; −1 when the machine stands still, or when every VP is idle and nothing will ever
    * happen.
    */
   nextVp(): number {
+    if (this.holdsStill) return -1;
+    if (this.#cutShort) {
+      // Had the turn ended anyway, the VP finds so by itself.
+      this.#cutShort = false;
+      this.#lookAtOthers();
+      return this.current;
+    }
+    this.#inTurn = false;
     for (;;) {
-      if (this.stopped) return -1;
+      if (this.holdsStill) return -1;
       const first = this.#earliest(-1);
       const until = first < 0 ? this.events.nextTime : this.#vps[first]!.clock.now;
       if (first < 0) for (const { clock } of this.#vps) if (until !== Infinity) clock.skipTo(until);
       if (this.events.happenNext(until)) continue;
       if (first < 0) return -1;
       this.current = first;
+      this.#inTurn = true;
       this.#lookAtOthers();
       return first;
     }
@@ -75,12 +114,12 @@ export class Schedule {
   }
 
   /**
-   * The current VP is idle: skips its time to the next event and lets that happen. False when others are to run first, the machine is stopped, or
+   * The current VP is idle: skips its time to the next event and lets that happen. False when others are to run first, the machine stands still, or
    * nothing will ever happen.
    */
   skipIdle(): boolean {
     const time = this.events.nextTime;
-    if (this.stopped || time === Infinity || this.earliestOther !== Infinity) return false;
+    if (this.holdsStill || time === Infinity || this.earliestOther !== Infinity) return false;
     this.#vps[this.current]!.clock.skipTo(time);
     this.events.happenNext(time);
     this.#lookAtOthers();
@@ -97,6 +136,18 @@ export class Schedule {
     const event = new MachineEvent(EventKind.Partition, 0, happen);
     this.events.schedule(event, time);
     return event;
+  }
+
+  save(): ScheduleState {
+    return { current: this.current, cutShort: this.#cutShort };
+  }
+
+  /** The clocks and hosts of all VPs have been restored before. */
+  restore({ current, cutShort }: ScheduleState): void {
+    this.current = current;
+    this.#cutShort = cutShort;
+    this.#inTurn = cutShort;
+    this.#lookAtOthers();
   }
 
   #lookAtOthers(): void {

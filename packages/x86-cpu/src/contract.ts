@@ -4,6 +4,10 @@
  * 2^53 (guest physical addresses, ticks, retired instructions): no BigInt on the way of an exit.
  */
 
+import type { ProcessorState } from './processor/saved-state.js';
+
+export type { ProcessorState };
+
 /** Why `Processor.run` returned. */
 export const Stop = {
   /** Exactly the instructions asked for were retired. */
@@ -16,6 +20,8 @@ export const Stop = {
   Halted: 3,
   /** A triple fault: registers are those before the faulting instruction. */
   Shutdown: 4,
+  /** The instruction at RIP reads or sets the time stamp counter, and `ProcessorClock.readable` said no. It retired nothing; run again later. */
+  Unreadable: 5,
 } as const;
 export type Stop = (typeof Stop)[keyof typeof Stop];
 
@@ -186,6 +192,8 @@ export interface StateLayout {
 export interface ProcessorClock {
   /** Virtual TSC ticks now, an exact number below 2^53. */
   ticks(): number;
+  /** Whether the time may be read now: false stops the run with `Stop.Unreadable`. Always, when left out. */
+  readable?(): boolean;
 }
 
 export interface ProcessorOptions {
@@ -226,4 +234,11 @@ export interface Processor {
   virtualInterruptIgnoreTpr: boolean;
   /** Runs at most `maxInstructions` (1 .. 2^30). */
   run(maxInstructions: number): Stop;
+  /** The state while `run` is not active. What the owner gives the processor (clock, hooks) is not in it. */
+  save(): ProcessorState;
+  /**
+   * Gives a fresh processor of the same options a saved state, in a memory whose RAM, permissions and code lines have been restored. It then runs as the
+   * saved one does. @throws {RangeError} for a state of another shape.
+   */
+  restore(state: ProcessorState): void;
 }

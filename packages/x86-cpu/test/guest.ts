@@ -38,6 +38,7 @@ export function code(hex: string): Uint8Array {
 export interface GuestOptions {
   vendor?: 'intel' | 'amd';
   ticks?: (retired: number) => number;
+  readable?: () => boolean;
   contexts?: number;
 }
 
@@ -48,20 +49,20 @@ export class Guest {
   readonly view: DataView;
 
   constructor(options: GuestOptions = {}) {
-    const { vendor = 'intel', ticks = (retired) => retired, contexts = 1 } = options;
+    const { vendor = 'intel', ticks = (retired) => retired, readable = () => true, contexts = 1 } = options;
     this.memory = createMachineMemory({ contexts, ramBytes: RAM, permissionTables: contexts, hostPages: 1 });
-    this.processor = this.#createProcessor(0, vendor, ticks);
+    this.processor = this.#createProcessor(0, vendor, ticks, readable);
     this.view = new DataView(this.processor.bytes.buffer, this.processor.bytes.byteOffset, this.processor.bytes.byteLength);
     this.#layOut();
     this.reset();
   }
 
-  #createProcessor(index: number, vendor: 'intel' | 'amd', ticks: (retired: number) => number): Processor {
+  #createProcessor(index: number, vendor: 'intel' | 'amd', ticks: (retired: number) => number, readable = () => true): Processor {
     const processor: Processor = createProcessor(this.memory, {
       index,
       permissionTable: index,
       vendor,
-      clock: { ticks: () => ticks(processor.retired) },
+      clock: { ticks: () => ticks(processor.retired), readable },
     });
     return processor;
   }

@@ -123,6 +123,16 @@ export class MachineMemory {
     this.#space.setPermissions(table, firstPage, count, bits);
   }
 
+  /** Which parts of RAM the processors have decoded: writes to them take longer ways, which a saved machine must find again. */
+  saveCode(): readonly number[] {
+    return this.#space.saveCode();
+  }
+
+  /** In a fresh memory, before its processors are restored. @throws {RangeError} for pages outside RAM. */
+  restoreCode(saved: readonly number[]): void {
+    this.#space.restoreCode(saved);
+  }
+
   /** The permission bits of a page. */
   getPermissions(table: number, page: number): number {
     const { permissionTables, ramPages } = this.#space;

@@ -100,6 +100,19 @@ export class MemorySpace {
     return false;
   }
 
+  /** The lines that count as code: page, low and high word of its lines, by turns. */
+  saveCode(): readonly number[] {
+    const saved: number[] = [];
+    for (let page = 0; page < this.ramPages; page++) if (this.holdsCode(page)) saved.push(page, this.#codeLines[2 * page]!, this.#codeLines[2 * page + 1]!);
+    return saved;
+  }
+
+  /** Before any processor has code. */
+  restoreCode(saved: readonly number[]): void {
+    this.#codeLines.fill(0);
+    for (let at = 0; at < saved.length; at += 3) this.#codeLines.set([saved[at + 1]!, saved[at + 2]!], 2 * saved[at]!);
+  }
+
   /** Notes that code was decoded from `size` bytes at `gpa`, within one page. */
   markCode(gpa: number, size: number): void {
     const page = Math.floor(gpa / PAGE_BYTES);

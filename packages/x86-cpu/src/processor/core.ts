@@ -130,6 +130,11 @@ export class Core {
     this.attention = true;
   }
 
+  /** Whether the virtual TSC may be read now. */
+  get tscReadable(): boolean {
+    return this.clock.readable?.() ?? true;
+  }
+
   /** The virtual TSC now, an exact number. `Processor.retired` counts up to this instruction, without it. */
   readTsc(): number {
     return this.clock.ticks() + this.registers.number(StateOffset.tscOffset);

@@ -17,6 +17,10 @@ import type { Registers } from './registers.js';
 export const PHYSICAL_ADDRESS_BITS = 46;
 
 const PROBE_WRITE = 0x100;
+/** Guest physical page of an empty TLB entry. */
+const EMPTY = -1;
+/** Numbers of a saved translation. */
+const SAVED_ENTRY = 5;
 const PERMISSION_READ = 1;
 const PERMISSION_WRITE = 2;
 const PERMISSION_EXECUTE = 4;
@@ -76,6 +80,33 @@ export class Mmu implements PhysicalAccess {
       this.#bankUsed[bank] = false;
     }
     this.#largeCached = false;
+  }
+
+  /** The cached translations: bank and half, slot, linear page (low half, high half) and guest physical page of each, one after the other. */
+  save(): readonly number[] {
+    const saved: number[] = [];
+    for (let half = 0; half < 2 * TLB_BANKS; half++) {
+      const start = (this.#tlbStart + half * TLB_WRITE) >> 2;
+      for (let slot = 0; slot < TLB_ENTRIES; slot++) {
+        const word = start + slot * (TLB_ENTRY_SIZE >> 2);
+        if (this.#i32[word + 3] !== EMPTY) saved.push(half, slot, this.#i32[word]!, this.#i32[word + 1]!, this.#i32[word + 3]!);
+      }
+    }
+    // Whether flushing one page means flushing all.
+    saved.push(this.#largeCached ? 1 : 0);
+    return saved;
+  }
+
+  /** Into a flushed MMU. @throws {RangeError} for a page outside RAM. */
+  restore(saved: readonly number[]): void {
+    const { ramStart, ramPages } = this.#space;
+    for (let at = 0; at + SAVED_ENTRY <= saved.length; at += SAVED_ENTRY) {
+      const [half, slot, lo, hi, page] = saved.slice(at, at + SAVED_ENTRY) as [number, number, number, number, number];
+      if (!(half >= 0 && half < 2 * TLB_BANKS && slot >= 0 && slot < TLB_ENTRIES && page >= 0 && page < ramPages)) throw new RangeError('a translation leads out of RAM');
+      this.#i32.set([lo, hi, ramStart + page * PAGE_BYTES - lo, page], (this.#tlbStart + half * TLB_WRITE + slot * TLB_ENTRY_SIZE) >> 2);
+      this.#bankUsed[half >> 1] = true;
+    }
+    this.#largeCached = saved.at(-1) === 1;
   }
 
   /** Forgets the page of one linear address; everything when it may be a large one, whose pieces may be anywhere. */

@@ -7,7 +7,7 @@ import type { Instruction } from '../decode/index.js';
 import { Op } from '../decode/op.js';
 import { createInterpreter, nextGrant } from '../interpreter/module.js';
 import type { Interpreter } from '../interpreter/module.js';
-import { ContextOffset, JUMP_CACHE_SIZE, StateOffset } from '../memory/layout.js';
+import { ContextOffset, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, JUMP_CACHE_SIZE, StateOffset } from '../memory/layout.js';
 import { PAGE_BYTES } from '../memory/space.js';
 import type { CodeObserver, MemorySpace } from '../memory/space.js';
 import { Leave } from '../microop/accessors.js';
@@ -17,6 +17,8 @@ import { Outcome, systemInstructions } from '../system/index.js';
 import { Core } from './core.js';
 import type { PendingEvent } from './core.js';
 import { deliverEvent, makesDoubleFault, vectoringInformation } from './delivery.js';
+import { restoreIntercepts, restoreRegisters, saveExit, saveIntercepts, saveRegisters } from './saved-state.js';
+import type { ProcessorState, SavedJump } from './saved-state.js';
 import { GuestFault, NESTED, RETRY, Vector } from './fault.js';
 import { Mmu } from './mmu.js';
 import { highHalf, lowHalf, Registers, Shadow } from './registers.js';
@@ -26,6 +28,9 @@ const GO_ON = -1;
 
 const BUDGET = StateOffset.budget >> 2;
 const POSITION = StateOffset.position >> 2;
+
+/** The block of an unused jump cache entry. */
+const EMPTY = -1;
 
 /** DR6.BS: a single step. */
 const DR6_BS = 1 << 14;
@@ -115,6 +120,59 @@ export class GuestProcessor implements Processor, CodeObserver {
     event.vector = vector;
     event.errorCode = errorCode;
     event.length = type === EventType.SoftwareInterrupt || type === EventType.PrivilegedSoftware || type === EventType.SoftwareException ? instructionLength : 0;
+  }
+
+  save(): ProcessorState {
+    const { exit, intercepts } = this;
+    return {
+      retired: this.retired,
+      rflags: this.#core.readFlags(),
+      registers: saveRegisters(this.i32),
+      injected: { ...this.#injected },
+      virtualInterrupt: this.#virtualInterrupt,
+      virtualInterruptIgnoreTpr: this.virtualInterruptIgnoreTpr,
+      exit: saveExit(exit),
+      ...saveIntercepts(intercepts),
+      translations: this.#mmu.save(),
+      jumps: this.#saveJumps(),
+    };
+  }
+
+  restore(state: ProcessorState): void {
+    this.#retiredBefore = state.retired;
+    this.#granted = 0;
+    this.#reserve = 0;
+    restoreRegisters(this.i32, state.registers);
+    this.#core.writeFlags(state.rflags);
+    Object.assign(this.#injected, state.injected);
+    this.#virtualInterrupt = state.virtualInterrupt;
+    this.virtualInterruptIgnoreTpr = state.virtualInterruptIgnoreTpr;
+    Object.assign(this.exit, state.exit);
+    restoreIntercepts(this.intercepts, state);
+    this.#core.attention = true;
+    this.stateChanged();
+    this.#mmu.restore(state.translations);
+    for (const jump of state.jumps) this.#restoreJump(jump);
+  }
+
+  /** The jump cache serves as the translations of code. */
+  #saveJumps(): SavedJump[] {
+    const memory = this.#memory;
+    const jumps: SavedJump[] = [];
+    if (!this.#jumpCacheUsed) return jumps;
+    for (let entry = this.#jumpCache >> 2; entry < (this.#jumpCache + JUMP_CACHE_SIZE) >> 2; entry += JUMP_CACHE_ENTRY_SIZE >> 2) {
+      if (memory[entry + 2] === EMPTY) continue;
+      const { rip, page, secondPage } = this.#cache.blockAt(memory[entry + 2]!);
+      jumps.push({ rip, gpa: page * PAGE_BYTES + (lowHalf(rip) & (PAGE_BYTES - 1)), nextGpa: secondPage < 0 ? -1 : secondPage * PAGE_BYTES });
+    }
+    return jumps;
+  }
+
+  #restoreJump({ rip, gpa, nextGpa }: SavedJump): void {
+    const block = this.#cache.build(rip, gpa, nextGpa);
+    if (typeof block === 'number') throw new RangeError(`no code can be decoded where there was some, at ${rip}`);
+    this.#checkGeneration();
+    this.#noteJump(rip, block);
   }
 
   get virtualInterrupt(): number {
@@ -317,16 +375,27 @@ export class GuestProcessor implements Processor, CodeObserver {
     const memory = this.#memory;
     const lo = lowHalf(rip);
     const hi = highHalf(rip);
-    const entry = (this.#jumpCache >> 2) + (((lo ^ (lo >>> 12)) & 0xfff) << 2);
+    const entry = this.#jumpEntry(lo);
     if (memory[entry] === lo && memory[entry + 1] === hi) return this.#cache.blockAt(memory[entry + 2]!);
     const block = this.#look(rip);
     if (block === undefined) return undefined;
     this.#checkGeneration();
+    this.#noteJump(rip, block);
+    return block;
+  }
+
+  #noteJump(rip: Linear, block: Block): void {
+    const memory = this.#memory;
+    const lo = lowHalf(rip);
+    const entry = this.#jumpEntry(lo);
     memory[entry] = lo;
-    memory[entry + 1] = hi;
+    memory[entry + 1] = highHalf(rip);
     memory[entry + 2] = block.address;
     this.#jumpCacheUsed = true;
-    return block;
+  }
+
+  #jumpEntry(lo: number): number {
+    return (this.#jumpCache >> 2) + (((lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
   }
 
   /** When the arena was cleared, nothing in the jump cache is valid any more. */
@@ -386,6 +455,8 @@ export class GuestProcessor implements Processor, CodeObserver {
     switch (outcome) {
       case Outcome.Intercepted:
         return Stop.Intercept;
+      case Outcome.Unreadable:
+        return Stop.Unreadable;
       case Outcome.Event:
         return this.#softwareEvent();
       case Outcome.Jumped:

@@ -67,6 +67,7 @@ msrs.set(Op.Rdmsr, (core) => {
     lo = registers.lo(StateOffset.pat);
     hi = registers.hi(StateOffset.pat);
   } else if (number === Msr.tsc) {
+    if (!core.tscReadable) return Outcome.Unreadable;
     const tsc = core.readTsc();
     lo = lowHalf(tsc);
     hi = highHalf(tsc);
@@ -91,6 +92,7 @@ msrs.set(Op.Wrmsr, (core) => {
   } else if (number === Msr.efer) writeEfer(core, lo, hi);
   else if (number === Msr.pat) writePat(core, lo, hi);
   else if (number === Msr.tsc) {
+    if (!core.tscReadable) return Outcome.Unreadable;
     // The TSC itself is the machine's; writing it moves the offset.
     registers.setNumber(StateOffset.tscOffset, joinHalves(lo, hi) - (core.readTsc() - registers.number(StateOffset.tscOffset)));
   } else core.raise(Vector.gp, 0);

@@ -17,6 +17,8 @@ export const Outcome = {
   Intercepted: 5,
   /** A software event, in `Core.event`, is to be delivered; the instruction retires with it. */
   Event: 6,
+  /** Not retired: the clock cannot be read yet. */
+  Unreadable: 7,
 } as const;
 export type Outcome = (typeof Outcome)[keyof typeof Outcome];
 

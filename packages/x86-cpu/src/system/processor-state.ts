@@ -41,6 +41,7 @@ for (const op of [Op.Rdtsc, Op.Rdtscp] as const) {
     const { registers } = core;
     if (registers.lo(StateOffset.cr4) & Cr4.tsd && registers.cpl !== 0) core.raise(Vector.gp, 0);
     if (core.intercepts.rdtsc) return intercept(core, ExitKind.Rdtsc);
+    if (!core.tscReadable) return Outcome.Unreadable;
     const tsc = core.readTsc();
     registers.setGpr(RAX, lowHalf(tsc), 0);
     registers.setGpr(RDX, highHalf(tsc), 0);

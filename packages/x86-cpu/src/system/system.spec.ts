@@ -32,6 +32,26 @@ describe('CPUID', () => {
   });
 });
 
+describe('the time stamp counter', () => {
+  it.each([
+    ['RDTSC', '0f 31'],
+    ['RDTSCP', '0f 01 f9'],
+    ['RDMSR 0x10', '0f 32'],
+    ['WRMSR 0x10', '0f 30'],
+  ])('%s retires nothing while the clock cannot be read, and goes on when it can', (_name, bytes) => {
+    let readable = false;
+    const guest = new Guest({ ticks: (retired) => 1000 + retired, readable: () => readable }).load(code(`90 ${bytes} f4`));
+    guest.setReg(Reg.rcx, 0x10n);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      expect(guest.processor.run(100)).toBe(Stop.Unreadable);
+      expect([guest.processor.retired, guest.rip]).toEqual([1, CODE + 1]);
+    }
+    readable = true;
+    expect(guest.finish()).toBe(Stop.Halted);
+    expect(guest.processor.retired).toBe(3);
+  });
+});
+
 describe('MSRs', () => {
   it('SWAPGS exchanges GS base and KERNEL_GS_BASE, which WRMSR and RDMSR reach', () => {
     const guest = new Guest().load(code('b9 02 01 00 c0 b8 00 10 00 00 31 d2 0f 30 0f 01 f8 65 48 8b 1c 25 08 00 00 00 b9 01 01 00 c0 0f 32 f4' /* mov ecx, 0xc0000102; mov eax, 0x1000; xor edx, edx; wrmsr; swapgs; mov rbx, gs:[8]; mov ecx, 0xc0000101; rdmsr; hlt */));
