@@ -28,6 +28,8 @@ export function createPartition(options: PartitionOptions): Partition {
     vps: checked.vps,
     costs: checked.costs,
     seed: checked.seed,
+    host: checked.host,
+    ...(options.quantumTicks === undefined ? {} : { quantumTicks: options.quantumTicks }),
     ...(observer === undefined ? {} : { observer }),
   });
   const initialRegisters = options.load.load({ ramBytes: checked.ramBytes, write: (gpa, bytes) => machine.loadImage(gpa, bytes) });
@@ -46,6 +48,7 @@ export function createPartition(options: PartitionOptions): Partition {
       complete: (success) => end(success ? { kind: 'passed', reason: null } : { kind: 'failed', reason: 'the guest completed without success' }),
     }),
   );
+  for (const device of options.devices ?? []) chipset.add(device);
 
   const statistics = new TimerStatistics();
   const paravisor = createParavisor({

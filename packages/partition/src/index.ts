@@ -1,6 +1,6 @@
 /** Puts a backing's two halves, the machine and the paravisor together. */
 export { DeviceBus } from './chipset/chipset.js';
-export type { MmioDevice, UnclaimedWrite } from './chipset/chipset.js';
+export type { ChipsetDevice, UnclaimedWrite } from './chipset/chipset.js';
 export { createPartition } from './create-partition.js';
 export * from './elf/index.js';
 export type { RunOutcome } from './guest-record.js';

@@ -1,6 +1,7 @@
-import { CostError, defaultCosts, withCosts } from '@paravisor/virt-machine';
-import type { CostModel, MachineBacking } from '@paravisor/virt-machine';
+import { CostError, MAX_VPS, defaultCosts, hostAnswerManners, hostTimerManners, withCosts } from '@paravisor/virt-machine';
+import type { CostModel, HostOptions, MachineBacking } from '@paravisor/virt-machine';
 import type { Backing } from '@paravisor/virt-core';
+import type { ChipsetDevice } from './chipset/chipset.js';
 import type { PartitionLoader } from './loader/loader.js';
 import type { PartitionObserver } from './observer.js';
 import { PartitionError } from './partition-error.js';
@@ -21,14 +22,20 @@ export interface PartitionOptions {
   readonly tscHz?: number;
   /** Guest instructions a virtual second, 1 to `tscHz`. Default 20000000. */
   readonly ips?: number;
-  /** Virtual processors; only 1 so far. */
+  /** Virtual processors, 1 to 64. Default 1. All but the first wait for a start-up IPI. */
   readonly vps?: number;
+  /** See `MachineOptions.quantumTicks`. */
+  readonly quantumTicks?: number;
   /** Guest RAM, MiB. Default 4. */
   readonly memoryMiB?: number;
   /** Default 0. */
   readonly seed?: number;
   /** Changes to the default cost model, ticks by name. */
   readonly costs?: Readonly<Record<string, number>>;
+  /** How the host behaves, which the guest and its paravisor do not trust. Default: honest. */
+  readonly host?: HostOptions;
+  /** Devices besides the TMK command register, which comes first; the first that claims an address has it. */
+  readonly devices?: readonly ChipsetDevice[];
   readonly observer?: PartitionObserver;
 }
 
@@ -40,6 +47,7 @@ export interface CheckedOptions {
   readonly ramBytes: number;
   readonly seed: number;
   readonly costs: CostModel;
+  readonly host: Required<HostOptions>;
   /** The paravisor is told to leave the hardware timer alone. */
   readonly disableLowerVtlTimerVirt: boolean;
 }
@@ -57,14 +65,34 @@ export function checkOptions(options: PartitionOptions): CheckedOptions {
   requireInteger('ips', ips, 1, tscHz);
   requireInteger('memoryMiB', memoryMiB, 1, MAX_MEMORY_MIB);
   requireInteger('seed', seed, 0, 0xffffffff);
-  if (vps !== 1) throw new PartitionError('vp-count', 'vps', `${vps} VPs were asked for, but this version runs exactly one: its scheduler for several is not finished`);
+  requireInteger('vps', vps, 1, MAX_VPS);
+  if (options.quantumTicks !== undefined) requireInteger('quantumTicks', options.quantumTicks, 0, Number.MAX_SAFE_INTEGER);
   const disabled = options.disableLowerVtlTimerVirt ?? false;
   if (guestTimer === 'hardware') {
     const { name, capabilities } = options.backing;
     if (!capabilities.usesHardwareTimer) throw new PartitionError('no-hardware-timer', 'guestTimer', `the backing ${name} has no hardware guest timer: use guest timer auto or vmtime`);
     if (disabled) throw new PartitionError('no-hardware-timer', 'guestTimer', 'OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT disables the hardware guest timer: unset it, or use guest timer auto or vmtime');
   }
-  return { tscHz, ips, vps, ramBytes: memoryMiB * MIB, seed, costs: costsOf(options.costs ?? {}), disableLowerVtlTimerVirt: disabled || guestTimer === 'vmtime' };
+  return {
+    tscHz,
+    ips,
+    vps,
+    ramBytes: memoryMiB * MIB,
+    seed,
+    costs: costsOf(options.costs ?? {}),
+    host: hostOf(options.host ?? {}),
+    disableLowerVtlTimerVirt: disabled || guestTimer === 'vmtime',
+  };
+}
+
+function hostOf({ timer = 'honest', answers = 'honest' }: HostOptions): Required<HostOptions> {
+  requireOneOf('timer', timer, hostTimerManners);
+  requireOneOf('answers', answers, hostAnswerManners);
+  return { timer, answers };
+}
+
+function requireOneOf(name: string, value: string, known: readonly string[]): void {
+  if (!known.includes(value)) throw new PartitionError('bad-host', 'host', `host.${name} is '${value}'; it must be one of ${known.join(', ')}`);
 }
 
 function costsOf(changes: Readonly<Record<string, number>>): CostModel {

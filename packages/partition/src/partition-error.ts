@@ -13,12 +13,12 @@ export class PartitionError extends Error {
 }
 
 /** Keys of `PartitionOptions` that can be refused. */
-export type PartitionOptionName = 'guestTimer' | 'tscHz' | 'ips' | 'vps' | 'memoryMiB' | 'seed' | 'costs';
+export type PartitionOptionName = 'guestTimer' | 'tscHz' | 'ips' | 'vps' | 'quantumTicks' | 'memoryMiB' | 'seed' | 'costs' | 'host';
 
 export type PartitionErrorCode =
   /** `guestTimer: 'hardware'` on a backing without one, or against an option that disables it. */
   | 'no-hardware-timer'
-  /** More VPs than work yet. */
-  | 'vp-count'
-  /** A frequency, memory size, seed or cost out of its range. */
-  | 'bad-number';
+  /** A frequency, number of VPs, memory size, seed or cost out of its range. */
+  | 'bad-number'
+  /** A way for the host to behave that there is not. */
+  | 'bad-host';

@@ -2,7 +2,7 @@ import type { ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import type { Chipset } from '@paravisor/virt-core';
 
 /** A device on the memory bus. `first` and `last` bound the bytes it claims, both included. */
-export interface MmioDevice {
+export interface ChipsetDevice {
   readonly first: number;
   readonly last: number;
   /** `out` comes filled with all ones of `size` bytes. */
@@ -22,10 +22,10 @@ const UNCLAIMED_KEPT = 64;
 
 /** Routes accesses to devices. What nobody claims reads all ones; writes to it are dropped and noted. */
 export class DeviceBus implements Chipset {
-  readonly #devices: MmioDevice[] = [];
+  readonly #devices: ChipsetDevice[] = [];
   readonly #unclaimed: UnclaimedWrite[] = [];
 
-  add(device: MmioDevice): void {
+  add(device: ChipsetDevice): void {
     this.#devices.push(device);
   }
 
@@ -53,7 +53,7 @@ export class DeviceBus implements Chipset {
     this.#note('port', port, size);
   }
 
-  #deviceAt(gpa: number): MmioDevice | undefined {
+  #deviceAt(gpa: number): ChipsetDevice | undefined {
     return this.#devices.find((device) => gpa >= device.first && gpa <= device.last);
   }
 

@@ -1,7 +1,7 @@
 /** The device by which a test microkernel speaks to its host (openvmm `tmk_vmm`, `run.rs`; `tmk_protocol`). */
 import { TMK_COMMAND_ADDRESS, TMK_COMMAND_SIZE, TmkCommandTag, tmkCompleteLayout, tmkLogLayout, tmkPanicLayout, u64ToBigInt, u64ToNumber, viewOf } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
-import type { MmioDevice } from '../chipset/chipset.js';
+import type { ChipsetDevice } from '../chipset/chipset.js';
 import { hex } from '../elf/elf-error.js';
 import { decodeUtf8 } from '../text/utf8.js';
 
@@ -26,7 +26,7 @@ const TEXT_LIMIT = 0x10000;
  * Claims the command address. A write of any width is the guest physical address of a 48-byte command. Nothing a guest writes there can make the
  * device fail: what it cannot follow goes to `TmkCommandSink.ignored`.
  */
-export class TmkCommandDevice implements MmioDevice {
+export class TmkCommandDevice implements ChipsetDevice {
   readonly first = TMK_COMMAND_ADDRESS;
   readonly last = TMK_COMMAND_ADDRESS;
   readonly #memory: CommandMemory;
