@@ -32,8 +32,9 @@ export class ScriptedHclVp implements HclVp {
   readonly cpuidLeaves = new Map<number, readonly [number, number, number, number]>([[0, intelLeaf0]]);
   /** MSRs VTL2 may read. */
   readonly msrs = new Map<number, bigint>([[0x40000022, BigInt(TSC_HZ)]]);
-  /** Virtual TSC now. OS time follows from it at `TSC_HZ`. */
+  /** Virtual TSC now. OS time follows from it at `TSC_HZ`, unless a test sets it. */
   tsc = 0n;
+  osTime: bigint | null = null;
   /** Ticks each RDTSC takes. */
   rdtscCost = 0n;
   runErrno = 0;
@@ -88,7 +89,7 @@ export class ScriptedHclVp implements HclVp {
     return true;
   }
   osTimeNs(out: U64): void {
-    out.setBigInt((this.tsc * 1_000_000_000n) / BigInt(TSC_HZ));
+    out.setBigInt(this.osTime ?? (this.tsc * 1_000_000_000n) / BigInt(TSC_HZ));
   }
   armTimer(osNs: ReadonlyU64): void {
     this.log.push(`arm ${U64.of(0).set(osNs).toBigInt()}`);
@@ -325,9 +326,15 @@ export class ScriptedMachine {
   readonly backing: Backing;
   #recording: RecordingVp | null = null;
 
-  constructor({ isolation = 'none', isolationType = 3, enlightenments = 0xa24, interruptEndsHaltWithoutIf = false } = {}) {
+  constructor({
+    isolation = 'none',
+    isolationType = 3,
+    enlightenments = 0xa24,
+    interruptEndsHaltWithoutIf = false,
+    guestTimer = null as HardwareIsolatedGuestTimer | null,
+  } = {}) {
     const shared: BackingShared = {
-      guestTimer: new RecordingTimer(this.log),
+      guestTimer: guestTimer ?? new RecordingTimer(this.log),
       usesHardwareTimer: true,
       hypervisorCpuid: { isolationType, enlightenments },
       interruptEndsHaltWithoutIf,

@@ -68,21 +68,7 @@ class ApicRecording implements SteppedRecording {
   }
 
   state(): Row {
-    const apic = this.#apic;
-    const { requests, timer } = apic;
-    return {
-      icr: timer.initialCount,
-      ccr: timer.currentCount,
-      dcr: timer.divide,
-      lvt: this.#read(X2APIC_MSR_BASE + ApicRegister.LvtTimer),
-      last: decimal(timer.lastTime),
-      next: timer.hasNext ? decimal(timer.nextTime) : null,
-      irr: vectorsOf(requests.irr.banks),
-      new: vectorsOf(requests.staged.banks),
-      isr: vectorsOf(requests.isr.banks),
-      top: orNull(apic.deliverable()),
-      scan: apic.needsScan,
-    };
+    return apicState(this.#apic);
   }
 
   /** The waiter is as the rest of the VP loop left it: `pre_vt`. */
@@ -94,10 +80,32 @@ class ApicRecording implements SteppedRecording {
   }
 
   #read(msr: number): number {
-    const value = new U64();
-    this.#apic.readMsr(msr, value);
-    return value.toNumber();
+    return readMsr(this.#apic, msr);
   }
+}
+
+/** A local APIC in x2APIC mode, as the recordings have it. */
+export function apicState(apic: LocalApic): Row {
+  const { requests, timer } = apic;
+  return {
+    icr: timer.initialCount,
+    ccr: timer.currentCount,
+    dcr: timer.divide,
+    lvt: readMsr(apic, X2APIC_MSR_BASE + ApicRegister.LvtTimer),
+    last: decimal(timer.lastTime),
+    next: timer.hasNext ? decimal(timer.nextTime) : null,
+    irr: vectorsOf(requests.irr.banks),
+    new: vectorsOf(requests.staged.banks),
+    isr: vectorsOf(requests.isr.banks),
+    top: orNull(apic.deliverable()),
+    scan: apic.needsScan,
+  };
+}
+
+function readMsr(apic: LocalApic, msr: number): number {
+  const value = new U64();
+  apic.readMsr(msr, value);
+  return value.toNumber();
 }
 
 function orNull(vector: number): number | null {

@@ -1,4 +1,4 @@
-import { HvMsr, SINT_COUNT, STIMER_COUNT, U64, hvMessageLayout, hvTimerMessagePayloadLayout, viewHvMessage, viewOf } from '@paravisor/hcl-protocol';
+import { HvMsr, PAGE_SIZE, SINT_COUNT, STIMER_COUNT, U64, hvMessageLayout, hvTimerMessagePayloadLayout, viewHvMessage, viewOf } from '@paravisor/hcl-protocol';
 import { silentTimerObserver } from '../contract/observer.js';
 import { PostStatus, Synic } from '../synic/index.js';
 import { FlatMemory } from './flat-memory.js';
@@ -11,7 +11,7 @@ const LAST_SINT = SINT_COUNT - 1;
 const LAST_STIMER = STIMER_COUNT - 1;
 const SLOT_BYTES = hvMessageLayout.size;
 /** The message of a `post` step: type 0x80000000 with 8 bytes of 0xaa. */
-const postedMessage = new Uint8Array(SLOT_BYTES);
+export const postedMessage = new Uint8Array(SLOT_BYTES);
 Object.assign(viewHvMessage(postedMessage), { type: 0x80000000, payloadSize: 8 });
 postedMessage.fill(0xaa, 16, 24);
 
@@ -79,28 +79,7 @@ class SynicRecording implements SteppedRecording {
   }
 
   state(): Row {
-    const { sints, timers } = this.#synic;
-    const slots: Record<string, Row> = {};
-    for (let sint = 0; sint < SINT_COUNT; sint++) {
-      const bytes = this.#slot(sint);
-      if (bytes.every((byte) => byte === 0)) continue;
-      const message = viewHvMessage(bytes);
-      const payload = viewOf(hvTimerMessagePayloadLayout, message.payload);
-      slots[sint] = {
-        type: message.type,
-        len: message.payloadSize,
-        flags: message.flags,
-        timer: payload.timerIndex,
-        exp: decimal(payload.expirationTime),
-        del: decimal(payload.deliveryTime),
-      };
-    }
-    return {
-      t: timers.map((timer) => [decimal(timer.config), decimal(timer.count), timer.reevaluate, timer.hasDue ? decimal(timer.due) : null]),
-      pend: sints.pending,
-      rdy: sints.ready,
-      slots,
-    };
+    return synicState(this.#synic, this.#memory.bytes.subarray(SIMP_GPA, SIMP_GPA + PAGE_SIZE));
   }
 
   #slot(sint: number): Uint8Array {
@@ -113,4 +92,29 @@ class SynicRecording implements SteppedRecording {
     message.type = 0;
     if (alsoFlags) message.flags = 0;
   }
+}
+
+/** A SynIC with its message page, as the recordings have it. */
+export function synicState({ sints, timers }: Synic, messagePage: Uint8Array): Row {
+  const slots: Record<string, Row> = {};
+  for (let sint = 0; sint < SINT_COUNT; sint++) {
+    const bytes = messagePage.subarray(sint * SLOT_BYTES, (sint + 1) * SLOT_BYTES);
+    if (bytes.every((byte) => byte === 0)) continue;
+    const message = viewHvMessage(bytes);
+    const payload = viewOf(hvTimerMessagePayloadLayout, message.payload);
+    slots[sint] = {
+      type: message.type,
+      len: message.payloadSize,
+      flags: message.flags,
+      timer: payload.timerIndex,
+      exp: decimal(payload.expirationTime),
+      del: decimal(payload.deliveryTime),
+    };
+  }
+  return {
+    t: timers.map((timer) => [decimal(timer.config), decimal(timer.count), timer.reevaluate, timer.hasDue ? decimal(timer.due) : null]),
+    pend: sints.pending,
+    rdy: sints.ready,
+    slots,
+  };
 }

@@ -39,6 +39,6 @@ export class MessageQueues {
       queue.shift();
       if (queue.length === 0) this.#sints &= ~(1 << sint);
     }
-    this.#synic.requestSintReadiness(this.#sints);
+    if (this.#sints !== 0) this.#synic.requestSintReadiness(this.#sints);
   }
 }
