@@ -30,10 +30,16 @@ fail() {
 }
 
 # The order of a guest's files is the order of its tests.
+apic_files='record modes priorities'
 basics_files='boot faults apic expected_failure'
+deadlines_files='deadlines'
 hostile_files='hostile commands endless storms interrupts paging code registers calls strings'
+long_files='long'
 pie_files='relocate pie'
-timers_files='firings apic_timer reference_time stimer stimer_oneshot stimer_periodic stimer_rearm stimer_four'
+smp_files='smp start ipis ticks'
+synic_files='messages registers'
+timers_files='apic_timer reference_time stimer_oneshot stimer_periodic stimer_rearm stimer_four'
+vsm_files='vsm calls timers vina messages'
 
 # Zeroes every word of $1 that a relocation fills. GNU ld leaves the addend there too; Rust's lld, which openvmm's guests
 # come from, leaves zeros, and a loader must not be spoilt. All such words lie in the one writable segment.
@@ -48,10 +54,16 @@ clear_relocated_words() {
 # Compiles the library and the files of guest $1, and links them as $2.
 build_guest() {
   case $1 in
+    apic) files=$apic_files ;;
     basics) files=$basics_files ;;
+    deadlines) files=$deadlines_files ;;
     hostile) files=$hostile_files ;;
+    long) files=$long_files ;;
     pie) files=$pie_files ;;
+    smp) files=$smp_files ;;
+    synic) files=$synic_files ;;
     timers) files=$timers_files ;;
+    vsm) files=$vsm_files ;;
   esac
   sources=
   for file in $files; do
@@ -103,7 +115,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-for guest in basics hostile pie timers; do
+for guest in apic basics deadlines hostile long pie smp synic timers vsm; do
   build_guest "$guest" "$work/$guest.elf"
   if [ "$check" = yes ]; then
     cmp "$work/$guest.elf" "elf/$guest.elf" || fail "elf/$guest.elf is not what src/ builds; run build.sh"

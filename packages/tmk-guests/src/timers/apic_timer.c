@@ -1,8 +1,8 @@
 /* The local APIC's timer. SDM volume 3, 11.5.4. */
 #include "../lib/apic.h"
+#include "../lib/firings.h"
 #include "../lib/tmk.h"
 #include "../lib/wait.h"
-#include "firings.h"
 
 #define VECTOR 0x61
 

@@ -1,7 +1,7 @@
 /* All four timers of a VTL at once. */
+#include "../lib/firings.h"
+#include "../lib/stimer.h"
 #include "../lib/tmk.h"
-#include "firings.h"
-#include "stimer.h"
 
 #define TIMERS 4
 #define STEP MILLISECONDS(5)

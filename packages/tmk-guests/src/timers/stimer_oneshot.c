@@ -1,8 +1,8 @@
 /* One expiration of one synthetic timer, as an interrupt and as a message. */
+#include "../lib/firings.h"
+#include "../lib/stimer.h"
 #include "../lib/tmk.h"
 #include "../lib/wait.h"
-#include "firings.h"
-#include "stimer.h"
 
 #define VECTOR 0x52
 #define DELAY MILLISECONDS(5)

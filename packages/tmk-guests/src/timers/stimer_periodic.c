@@ -1,8 +1,8 @@
 /* A guest that ticks at 1000 Hz, as Windows and Linux guests do: busy, and idle. */
+#include "../lib/firings.h"
+#include "../lib/stimer.h"
 #include "../lib/tmk.h"
 #include "../lib/wait.h"
-#include "firings.h"
-#include "stimer.h"
 
 #define VECTOR 0x53
 #define PERIOD MILLISECONDS(1)

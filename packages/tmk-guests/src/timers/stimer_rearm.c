@@ -1,8 +1,8 @@
 /* A timer whose due time changes while it runs, or has already passed. */
+#include "../lib/firings.h"
+#include "../lib/stimer.h"
 #include "../lib/tmk.h"
 #include "../lib/wait.h"
-#include "firings.h"
-#include "stimer.h"
 
 #define VECTOR 0x54
 #define SOON MILLISECONDS(20)

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "../lib/hyperv.h"
+#include "hyperv.h"
 
 #define FIRINGS_MAX 1024
 

@@ -1,6 +1,6 @@
 #include "stimer.h"
 
-#include "../lib/apic.h"
+#include "apic.h"
 #include "firings.h"
 
 void stimer_initialize(uint8_t vector)

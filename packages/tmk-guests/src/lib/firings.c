@@ -2,11 +2,11 @@
 
 #include <stddef.h>
 
-#include "../lib/apic.h"
-#include "../lib/interrupts.h"
-#include "../lib/tmk.h"
-#include "../lib/wait.h"
-#include "../lib/x86.h"
+#include "apic.h"
+#include "interrupts.h"
+#include "tmk.h"
+#include "wait.h"
+#include "x86.h"
 
 volatile uint32_t firings;
 

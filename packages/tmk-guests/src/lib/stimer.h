@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "../lib/hyperv.h"
+#include "hyperv.h"
 
 /* Direct mode and one-shot: a write of the count, the absolute due time, starts it (TLFS, auto-enable). */
 #define ONE_SHOT_DIRECT(vector) (STIMER_AUTO_ENABLE | STIMER_DIRECT | STIMER_APIC_VECTOR(vector))
