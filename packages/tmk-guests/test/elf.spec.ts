@@ -80,40 +80,33 @@ class GuestFile {
   }
 }
 
-/** The tests of hostile.elf, in the order of its sources: they are many, and the README says what each is. */
-function hostileTests(): string[] {
-  const order = /hostile_files='([^']+)'/.exec(readFileSync(packageFile('build.sh'), 'utf8'))![1]!.split(' ');
-  expect(readdirSync(packageFile('src/hostile')).filter((file) => file.endsWith('.c')).toSorted()).toEqual(order.map((name) => `${name}.c`).toSorted());
-  const sources = order.map((name) => readFileSync(packageFile(`src/hostile/${name}.c`), 'utf8')).join('');
-  return [...sources.matchAll(/^(?:TMK_TEST\(hostile, |HOSTILE_FAULT\()(\w+)\)$/gm)].map(([, name]) => `hostile::${name}`);
+/** The order of a guest's sources, as build.sh has it. */
+const orderOf = (guest: string): string[] => new RegExp(`^${guest}_files='([^']+)'`, 'm').exec(readFileSync(packageFile('build.sh'), 'utf8'))![1]!.split(' ');
+
+/** The tests of a guest, in the order of its sources. */
+function testsOf(guest: string): string[] {
+  const order = orderOf(guest);
+  expect(readdirSync(packageFile(`src/${guest}`)).filter((file) => file.endsWith('.c')).toSorted()).toEqual(order.map((name) => `${name}.c`).toSorted());
+  const sources = order.map((name) => readFileSync(packageFile(`src/${guest}/${name}.c`), 'utf8')).join('');
+  const definition = new RegExp(String.raw`^(?:TMK_TEST\(${guest}, |TMK_TEST_WITH_FLAGS\(${guest}, |HOSTILE_FAULT\()(\w+)`, 'gm');
+  return [...sources.matchAll(definition)].map(([, name]) => `${guest}::${name}`);
 }
 
-const guests = {
-  hostile: hostileTests(),
-  basics: [
-    'basics::boot',
-    'basics::ud2',
-    'basics::msr_gp',
-    'basics::enable_x2apic',
-    'basics::self_ipi_xapic',
-    'basics::self_ipi_x2apic',
-    'basics::expected_failure',
-  ],
-  timers: [
-    'timers::apic_oneshot',
-    'timers::apic_periodic',
-    'timers::ref_counter',
-    'timers::stimer_oneshot_direct',
-    'timers::stimer_oneshot_message',
-    'timers::stimer_periodic_busy',
-    'timers::stimer_periodic_idle',
-    'timers::stimer_rearm_earlier',
-    'timers::stimer_rearm_later',
-    'timers::stimer_cancel',
-    'timers::stimer_past',
-    'timers::stimer_four',
-  ],
-};
+/** The guests of the common shape: static, at 2 MiB, with the library. */
+const guests = Object.fromEntries(
+  readdirSync(packageFile('elf'))
+    .map((file) => file.replace('.elf', ''))
+    .filter((name) => name !== 'pie')
+    .map((name) => [name, testsOf(name)]),
+);
+
+/** Tests by the tables of the README, whose first column names them. */
+const documented = new Set([...readFileSync(packageFile('README.md'), 'utf8').matchAll(/^\| (`[a-z]+::[^|]+) \|/gm)].flatMap(([, names]) => [...names!.matchAll(/`([^`]+)`/g)].map(([, name]) => name)));
+
+it('the README has every test of every guest, and no other', () => {
+  const all = [...Object.values(guests).flat(), ...testsOf('pie')];
+  expect([...documented].toSorted()).toEqual(all.toSorted());
+});
 
 describe.each(Object.entries(guests))('%s.elf', (guestName, testNames) => {
   const guest = new GuestFile(guestName);

@@ -1,4 +1,4 @@
-/* A guest that ticks at 1000 Hz, as Windows and Linux guests do: busy, and idle. */
+/* A guest that ticks at 1000 Hz, as Windows and Linux guests do: busy, idle, and by turns. */
 #include "../lib/firings.h"
 #include "../lib/stimer.h"
 #include "../lib/tmk.h"
@@ -7,6 +7,7 @@
 #define VECTOR 0x53
 #define PERIOD MILLISECONDS(1)
 #define TICKS 1000
+#define PHASE 50
 
 _Static_assert(TICKS <= FIRINGS_MAX, "every tick is recorded");
 
@@ -51,5 +52,16 @@ TMK_TEST(timers, stimer_periodic_idle)
     uint64_t start = start_timer();
     uint32_t wakes = halt_until(&firings, TICKS);
     ASSERT_LE(wakes, TICKS);
+    check_ticks(start);
+}
+
+/* Fifty ticks busy, fifty idle, and so on: a guest with work to do now and then. */
+TMK_TEST(timers, stimer_periodic_mixed)
+{
+    uint64_t start = start_timer();
+    for (uint32_t ticks = 0; ticks < TICKS; ticks += 2 * PHASE) {
+        ASSERT(spin_until(&firings, ticks + PHASE, start + SECONDS(5)));
+        ASSERT_LE(halt_until(&firings, ticks + 2 * PHASE), PHASE);
+    }
     check_ticks(start);
 }
