@@ -4,8 +4,11 @@ import { main } from '../src/main.js';
 
 const top = fileURLToPath(new URL('../../..', import.meta.url));
 
+/** The committed guests. */
+export type GuestName = 'apic' | 'basics' | 'deadlines' | 'hostile' | 'long' | 'smp' | 'synic' | 'timers' | 'vsm';
+
 /** A committed guest's path. */
-export const guest = (name: 'basics' | 'timers'): string => `${top}packages/tmk-guests/elf/${name}.elf`;
+export const guest = (name: GuestName): string => `${top}packages/tmk-guests/elf/${name}.elf`;
 
 /** Runs `tmk-vmm` with these arguments and environment. */
 export async function tmkVmm(args: readonly string[], env: Readonly<Record<string, string>> = {}) {

@@ -5,6 +5,7 @@ import { tdxBacking } from '@paravisor/backing-tdx';
 import { createPartition, readTmk, tmkLoader } from '@paravisor/partition';
 import type { Partition, PartitionOptions, RunOutcome, TmkImage } from '@paravisor/partition';
 import { guest } from './tool.js';
+import type { GuestName } from './tool.js';
 
 /** Every backing with every timer it can have. */
 export const configurations = {
@@ -15,7 +16,14 @@ export const configurations = {
 export type Configuration = keyof typeof configurations;
 export const everyConfiguration = Object.keys(configurations) as Configuration[];
 
-export const guests = { basics: readTmk(readFileSync(guest('basics'))), timers: readTmk(readFileSync(guest('timers'))) };
+const images = new Map<GuestName, TmkImage>();
+
+/** A committed guest, read once. */
+export function guestImage(name: GuestName): TmkImage {
+  const image = images.get(name) ?? readTmk(readFileSync(guest(name)));
+  images.set(name, image);
+  return image;
+}
 
 interface Run {
   readonly outcome: RunOutcome;
@@ -33,9 +41,9 @@ export function runImage(image: TmkImage, index: number, configuration: Configur
   return { outcome: partition.run({ timeoutNs }), partition };
 }
 
-/** Runs a test of the committed guests by its name. */
+/** Runs a test of the committed guests by its name, which begins with the guest's. */
 export function runTest(name: string, configuration: Configuration, options: RunOptions = {}): Run {
-  const image = name.startsWith('timers::') ? guests.timers : guests.basics;
+  const image = guestImage(name.slice(0, name.indexOf('::')) as GuestName);
   const index = image.tests.findIndex((test) => test.name === name);
   if (index < 0) throw new RangeError(`no committed guest has a test ${name}`);
   return runImage(image, index, configuration, options);
