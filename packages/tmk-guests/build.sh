@@ -32,7 +32,7 @@ fail() {
 # The order of a guest's files is the order of its tests.
 apic_files='record modes priorities'
 basics_files='boot faults apic expected_failure'
-deadlines_files='deadlines'
+deadlines_files='deadlines ticks'
 hostile_files='hostile commands endless storms interrupts paging code registers calls strings'
 long_files='long'
 pie_files='relocate pie'

@@ -8,6 +8,7 @@ const speeds = [{}, { tscHz: 2_100_000_123, ips: 7_000_003 }] as const;
 const tests = (['apic', 'deadlines', 'synic'] as const).flatMap((name) => guestImage(name).tests).map(({ name }) => name)
   .filter((name) => !/task_priority|cr8|apic_registers/.test(name));
 
+
 describe('guests of one VP and one VTL', () => {
   it.each(tests)('passes with the same log under every backing, timer and speed: %s', (name) => {
     const logs = everyConfiguration.flatMap((configuration) =>

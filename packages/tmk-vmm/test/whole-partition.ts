@@ -16,6 +16,13 @@ export const configurations = {
 export type Configuration = keyof typeof configurations;
 export const everyConfiguration = Object.keys(configurations) as Configuration[];
 
+/** SNP's ways to a timer: a timeout made anew each round, one that is kept (PR 3935), and writes of STIMER0_COUNT taken in the kernel (PR 4224). */
+export const snpWays = {
+  naive: snpBacking({ rearm: 'off', kernelStimer0: 'off' }),
+  rearm: snpBacking({ rearm: 'on', kernelStimer0: 'off' }),
+  handOff: snpBacking({ rearm: 'on', kernelStimer0: 'on' }),
+} as const;
+
 const images = new Map<GuestName, TmkImage>();
 
 /** A committed guest, read once. */
