@@ -1,4 +1,4 @@
-/** A one-shot two virtual minutes ahead, under every backing and timer (docs/conformance.md, "Two minutes ahead"). */
+/** A one-shot two virtual minutes ahead, under every backing and timer (docs/timer-exits.md, "Two minutes ahead"). */
 import type { PartitionObserver } from '@paravisor/partition';
 import { U64 } from '@paravisor/hcl-protocol';
 import { describe, expect, it } from 'vitest';
