@@ -28,6 +28,7 @@ function start(iterations) {
   state[at(stateLayout.cr3)] = 0x1000;
   state[at(stateLayout.cr4)] = 0x20;
   state[at(stateLayout.efer)] = 0x500;
+  state[at(stateLayout.segments + stateLayout.segmentSize)] = 0xa09b0008 | 0;
   processor.writeRflags(2);
   state.fill(0, at(stateLayout.gpr), at(stateLayout.gpr) + 32);
   state[at(stateLayout.gpr) + 2 * 7] = TABLE;

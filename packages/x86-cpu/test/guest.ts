@@ -19,7 +19,7 @@ export const RSP0 = 0xa0000;
 export const RAM = 0x400000;
 
 /** Selectors of the guest's GDT. */
-export const Selector = { kernelCode: 0x08, kernelData: 0x10, userData: 0x18, userCode: 0x20, tss: 0x28 } as const;
+export const Selector = { kernelCode: 0x08, kernelData: 0x10, userData: 0x18, userCode: 0x20, tss: 0x28, code32: 0x38, code16: 0x40, userCode32: 0x48 } as const;
 
 /** General registers by number. */
 export const Reg = { rax: 0, rcx: 1, rdx: 2, rbx: 3, rsp: 4, rbp: 5, rsi: 6, rdi: 7, r8: 8, r9: 9, r10: 10, r11: 11 } as const;
@@ -91,6 +91,9 @@ export class Guest {
     descriptor(Selector.userData, 0xffff, 0x00cff300);
     descriptor(Selector.userCode, 0xffff, 0x00affb00);
     descriptor(Selector.tss, 0x0067 | (TSS << 16), 0x8b00);
+    descriptor(Selector.code32, 0xffff, 0x00cf9b00);
+    descriptor(Selector.code16, 0xffff, 0x00009b00);
+    descriptor(Selector.userCode32, 0xffff, 0x00cffb00);
     this.quad(TSS + 4, BigInt(RSP0));
     this.quad(TSS + 0x24, BigInt(IST1));
     for (let vector = 0; vector < 256; vector++) {
@@ -128,6 +131,55 @@ export class Guest {
     this.rip = CODE;
     processor.writeRflags(2);
     processor.stateChanged();
+  }
+
+  /** Puts the processor into real mode as INIT and a start-up IPI leave it (SDM volume 3, table 9-1 and 8.4.4.1): CS names `vector`'s page, IP is 0. */
+  startUp(vector: number): this {
+    const { processor } = this;
+    processor.bytes.fill(0);
+    this.set(stateLayout.cr0, 0x10n);
+    this.view.setUint32(stateLayout.gdtrLimit, 0xffff, true);
+    this.view.setUint32(stateLayout.idtrLimit, 0xffff, true);
+    this.segment(1, vector << 8, 0x9b, BigInt(vector << 12), 0xffff);
+    for (const data of [0, 2, 3, 4, 5]) this.segment(data, 0, 0x93, 0n, 0xffff);
+    this.segment(6, 0, 0x82, 0n, 0xffff);
+    this.segment(7, 0, 0x8b, 0n, 0xffff);
+    processor.writeRflags(2);
+    processor.stateChanged();
+    return this;
+  }
+
+  /** Makes the GDT long enough for the selectors of 16- and 32-bit code. */
+  allSelectors(): this {
+    this.view.setUint32(stateLayout.gdtrLimit, 0x4f, true);
+    return this;
+  }
+
+  /** Goes to 32-bit protected mode without paging, with flat segments; the IDT still has the gates of 64-bit mode. */
+  protect(): this {
+    this.allSelectors();
+    this.set(stateLayout.cr0, 0x31n);
+    this.set(stateLayout.cr4, 0n);
+    this.set(stateLayout.efer, 0n);
+    this.segment(1, Selector.code32, 0xc09b);
+    this.processor.stateChanged();
+    return this;
+  }
+
+  /** Loads a segment descriptor into the GDT at a selector, and makes room for it. */
+  describe(selector: number, lo: number, hi: number): this {
+    this.memory.writeRam32(GDT + selector, lo);
+    this.memory.writeRam32(GDT + selector + 4, hi);
+    this.view.setUint32(stateLayout.gdtrLimit, Math.max(this.view.getUint32(stateLayout.gdtrLimit, true), selector + 7), true);
+    return this;
+  }
+
+  /** A gate of protected mode. */
+  gate32(vector: number, handler: number, options: { selector?: number; type?: number; dpl?: number; present?: boolean } = {}): this {
+    const { selector = Selector.code32, type = 14, dpl = 0, present = true } = options;
+    this.memory.writeRam32(IDT + 8 * vector, (handler & 0xffff) | (selector << 16));
+    this.memory.writeRam32(IDT + 8 * vector + 4, ((type | (dpl << 5) | (present ? 0x80 : 0)) << 8) | (handler & 0xffff0000));
+    return this;
   }
 
   /** Goes to ring 3, as if returned to. */

@@ -5,10 +5,13 @@ import { PAGE_BYTES } from '../memory/space.js';
 import type { MicroOp } from '../microop/accessors.js';
 import { microOp } from '../microop/catalog.js';
 import { BLOCK_HEADER_SIZE, BLOCK_NUMBER_OFFSET, fieldOffset, recordSize } from '../microop/record.js';
+import { BEYOND_LIMIT } from '../lower/builder.js';
 import type { Linear } from './block.js';
+import { linearOf } from './execution-mode.js';
 
 const UNLINKED = microOp('unlinked');
 const JUMP = microOp('jump');
+const BEYOND = microOp('beyond');
 const EXIT_SIZE = BLOCK_HEADER_SIZE + Math.max(recordSize(UNLINKED), recordSize(JUMP));
 
 /** What the assembler tells of a block it has laid down. */
@@ -42,9 +45,10 @@ export class Assembler {
    * to be mapped elsewhere.
    */
   assemble(builder: BlockBuilder, number: number, rip: Linear, count: number, linkable: boolean): Assembled | undefined {
-    const { steps, targets } = builder;
-    const page = Math.floor(rip / PAGE_BYTES);
-    const far = targets.map((target) => (linkable && Math.floor(target / PAGE_BYTES) === page ? undefined : builder.number(target)));
+    const { steps, targets, mode } = builder;
+    const page = Math.floor(linearOf(mode, rip) / PAGE_BYTES);
+    const isNear = (target: Linear): boolean => target === BEYOND_LIMIT || (linkable && Math.floor(linearOf(mode, target) / PAGE_BYTES) === page);
+    const far = targets.map((target) => (isNear(target) ? undefined : builder.number(target)));
     let recordsSize = BLOCK_HEADER_SIZE;
     let links = 0;
     for (const { operation } of steps) {
@@ -71,7 +75,8 @@ export class Assembler {
           this.#header(exitAt, 0, number);
           const constant = far[value];
           const record = exitAt + BLOCK_HEADER_SIZE;
-          if (constant === undefined) {
+          if (targets[value] === BEYOND_LIMIT) this.#operation(record, BEYOND, exitAt);
+          else if (constant === undefined) {
             this.#operation(record, UNLINKED, exitAt);
             this.#i32[(record + fieldOffset(0)) / 4] = at + fieldOffset(i);
             this.#i32[(record + fieldOffset(1)) / 4] = value;

@@ -1,5 +1,6 @@
 import type { Instruction } from '../decode/instruction.js';
 import type { MicroOp } from '../microop/accessors.js';
+import type { ExecutionMode } from './execution-mode.js';
 
 /** A linear address as a number: canonical addresses are sign-extended, so all of them are exact, from -2^47 to 2^47 - 1. */
 export type Linear = number;
@@ -22,7 +23,11 @@ export interface Block {
   readonly address: number;
   /** Index among all blocks; also in its header. */
   readonly number: number;
+  readonly mode: ExecutionMode;
+  /** Instruction pointer: in 64-bit mode the linear address. */
   readonly rip: Linear;
+  /** Offset of its first byte in its page. */
+  readonly offset: number;
   /** Guest physical page of the first byte. */
   readonly page: number;
   /** Guest physical page of the last byte if the block's one instruction crosses pages, else -1. */
@@ -33,7 +38,7 @@ export interface Block {
   readonly starts: readonly number[];
   /** For each word from the header on: the instruction it belongs to. */
   readonly owners: Uint8Array;
-  /** Linear addresses that links lead to. */
+  /** Instruction pointers that links lead to. */
   readonly targets: readonly Linear[];
   /** The instruction, if the block is a system instruction. */
   readonly system: Instruction | undefined;

@@ -1,4 +1,4 @@
-import { CodeMode, createInstruction, decode, DecodeStatus, MAX_INSTRUCTION_LENGTH } from '../decode/index.js';
+import { createInstruction, decode, DecodeStatus, MAX_INSTRUCTION_LENGTH } from '../decode/index.js';
 import type { Instruction } from '../decode/index.js';
 import { BlockBuilder, endsBlock, isRepeated, loweringOf } from '../lower/index.js';
 import type { MemorySpace } from '../memory/space.js';
@@ -6,6 +6,8 @@ import { PAGE_BYTES } from '../memory/space.js';
 import { BLOCK_NUMBER_OFFSET, fieldOffset } from '../microop/record.js';
 import { Assembler } from './assembler.js';
 import type { Block, Linear } from './block.js';
+import { codeKey, LONG_MODE } from './execution-mode.js';
+import type { ExecutionMode } from './execution-mode.js';
 import { findDeadFlags } from './flag-use.js';
 
 /** Most instructions of one block. */
@@ -19,12 +21,15 @@ export class CodeCache {
   readonly #space: MemorySpace;
   readonly #assembler: Assembler;
   readonly #builder: BlockBuilder;
-  readonly #pages = new Map<number, Map<Linear, Block>>();
+  /** By page and `codeKey`. */
+  readonly #pages = new Map<number, Map<number, Block>>();
   #blocks: Block[] = [];
   readonly #instructions: Instruction[] = Array.from({ length: MAX_BLOCK }, createInstruction);
   readonly #straddling = new Uint8Array(2 * MAX_INSTRUCTION_LENGTH);
   /** Grows when everything was dropped: a block from before is gone. */
   generation = 0;
+  /** What `find` and `build` work in. */
+  mode: ExecutionMode = LONG_MODE;
 
   constructor(space: MemorySpace, contextStart: number) {
     this.#space = space;
@@ -34,7 +39,7 @@ export class CodeCache {
 
   /** The block entered at `rip` on a guest physical page, if it has been decoded. */
   find(page: number, rip: Linear): Block | undefined {
-    return this.#pages.get(page)?.get(rip);
+    return this.#pages.get(page)?.get(codeKey(this.mode, rip));
   }
 
   /** The block whose header is at an address. */
@@ -71,7 +76,7 @@ export class CodeCache {
     for (const block of blocks.values()) {
       this.#forget(block);
       const other = block.page === page ? block.secondPage : block.page;
-      if (other >= 0) this.#pages.get(other)?.delete(block.rip);
+      if (other >= 0) this.#pages.get(other)?.delete(codeKey(block.mode, block.rip));
     }
   }
 
@@ -83,11 +88,13 @@ export class CodeCache {
   /** Forgets one block. */
   dropBlock(block: Block): void {
     this.#forget(block);
-    this.#pages.get(block.page)?.delete(block.rip);
-    if (block.secondPage >= 0) this.#pages.get(block.secondPage)?.delete(block.rip);
+    const key = codeKey(block.mode, block.rip);
+    this.#pages.get(block.page)?.delete(key);
+    if (block.secondPage >= 0) this.#pages.get(block.secondPage)?.delete(key);
   }
 
-  #clear(): void {
+  /** Forgets everything. */
+  clear(): void {
     for (const blocks of this.#pages.values()) for (const block of blocks.values()) this.#forget(block);
     this.#pages.clear();
     this.#blocks = [];
@@ -98,10 +105,11 @@ export class CodeCache {
   /**
    * Decodes the block at `rip`, guest physical `gpa`. Truncated when its first instruction goes on in the next page: then
    * the caller translates that and passes its guest physical address as `nextGpa`. Other failures are the first
-   * instruction's.
+   * instruction's; one that goes beyond the limit of CS is TooLong.
    */
   build(rip: Linear, gpa: number, nextGpa: number): Block | DecodeStatus {
     const { u8, ramStart } = this.#space;
+    const { mode } = this;
     const room = PAGE_BYTES - (gpa % PAGE_BYTES);
     let bytes = u8;
     let offset = ramStart + gpa;
@@ -118,12 +126,16 @@ export class CodeCache {
     let length = 0;
     while (count < MAX_BLOCK) {
       const instruction = this.#instructions[count]!;
-      const status = decode(bytes, offset + length, available - length, CodeMode.Bits64, instruction);
+      const status = decode(bytes, offset + length, available - length, mode.bits, instruction);
       if (status !== DecodeStatus.Ok) {
         if (count === 0) return status;
         break;
       }
-      const alone = loweringOf(instruction) === undefined || isRepeated(instruction);
+      if (rip + length + instruction.length - 1 > mode.limit) {
+        if (count === 0) return DecodeStatus.TooLong;
+        break;
+      }
+      const alone = loweringOf(instruction, mode) === undefined || isRepeated(instruction);
       if (alone && count > 0) break;
       count++;
       length += instruction.length;
@@ -132,7 +144,7 @@ export class CodeCache {
     }
     this.#space.markCode(gpa, Math.min(length, room));
     if (length > room) this.#space.markCode(nextGpa, length - room);
-    const block = this.#assemble(rip, Math.floor(gpa / PAGE_BYTES), nextGpa >= 0 ? Math.floor(nextGpa / PAGE_BYTES) : -1, starts, false);
+    const block = this.#assemble(mode, rip, gpa, nextGpa >= 0 ? Math.floor(nextGpa / PAGE_BYTES) : -1, starts, false);
     this.#keep(block.page, block);
     if (block.secondPage >= 0) this.#keep(block.secondPage, block);
     return block;
@@ -141,7 +153,7 @@ export class CodeCache {
   #keep(page: number, block: Block): void {
     let blocks = this.#pages.get(page);
     if (blocks === undefined) this.#pages.set(page, (blocks = new Map()));
-    blocks.set(block.rip, block);
+    blocks.set(codeKey(block.mode, block.rip), block);
   }
 
   /** The first `count` instructions of a block, which then returns to the processor. */
@@ -150,7 +162,7 @@ export class CodeCache {
     if (known !== undefined) return known;
     for (let i = 0; i < count; i++) this.#decodeAgain(block, i, this.#instructions[i]!);
     const generation = this.generation;
-    const tail = this.#assemble(block.rip, block.page, block.secondPage, block.starts.slice(0, count + 1), true);
+    const tail = this.#assemble(block.mode, block.rip, block.page * PAGE_BYTES + block.offset, block.secondPage, block.starts.slice(0, count + 1), true);
     if (generation === this.generation) (block.tails ??= [])[count] = tail;
     return tail;
   }
@@ -158,17 +170,17 @@ export class CodeCache {
   /** Decodes an instruction of a block, whose bytes cannot have changed since, into `out`. */
   #decodeAgain(block: Block, index: number, out: Instruction): void {
     const { u8, ramStart } = this.#space;
-    const offset = (((block.rip % PAGE_BYTES) + PAGE_BYTES) % PAGE_BYTES) + block.starts[index]!;
+    const offset = block.offset + block.starts[index]!;
     const at = ramStart + block.page * PAGE_BYTES + offset;
     if (block.secondPage < 0) {
-      decode(u8, at, PAGE_BYTES - offset, CodeMode.Bits64, out);
+      decode(u8, at, PAGE_BYTES - offset, block.mode.bits, out);
       return;
     }
     const room = PAGE_BYTES - offset;
     const second = ramStart + block.secondPage * PAGE_BYTES;
     this.#straddling.set(u8.subarray(at, at + room));
     this.#straddling.set(u8.subarray(second, second + MAX_INSTRUCTION_LENGTH), room);
-    decode(this.#straddling, 0, room + MAX_INSTRUCTION_LENGTH, CodeMode.Bits64, out);
+    decode(this.#straddling, 0, room + MAX_INSTRUCTION_LENGTH, block.mode.bits, out);
   }
 
   /** An instruction of a block, decoded again; valid until the next call. */
@@ -178,20 +190,20 @@ export class CodeCache {
   }
 
   /** Lowers the instructions decoded last and lays them down. */
-  #assemble(rip: Linear, page: number, secondPage: number, starts: number[], short: boolean): Block {
+  #assemble(mode: ExecutionMode, rip: Linear, gpa: number, secondPage: number, starts: number[], short: boolean): Block {
     const builder = this.#builder;
     const instructions = this.#instructions;
     const count = starts.length - 1;
-    const end = rip + starts[count]!;
-    const isSystem = loweringOf(instructions[0]!) === undefined;
-    builder.reset();
+    const end = wrap(mode, rip + starts[count]!);
+    const isSystem = loweringOf(instructions[0]!, mode) === undefined;
+    builder.reset(mode);
     const dead = findDeadFlags(instructions, count);
     for (let i = 0; i < count && !isSystem; i++) {
       builder.instruction = instructions[i]!;
       builder.index = i;
-      builder.next = rip + starts[i + 1]!;
+      builder.next = wrap(mode, rip + starts[i + 1]!);
       builder.flagsDead = dead[i]!;
-      loweringOf(instructions[i]!)!(builder);
+      loweringOf(instructions[i]!, mode)!(builder);
     }
     if (isSystem) builder.emit('system');
     else if (short && !endsBlock(instructions[count - 1]!)) builder.emit('short');
@@ -201,7 +213,7 @@ export class CodeCache {
     const lay = () => this.#assembler.assemble(builder, this.#blocks.length, rip, charge, linkable);
     let laid = lay();
     if (laid === undefined) {
-      this.#clear();
+      this.clear();
       laid = lay()!;
     }
     let system: Instruction | undefined;
@@ -214,8 +226,10 @@ export class CodeCache {
       address: laid.address,
       owners: laid.owners,
       number: this.#blocks.length,
+      mode,
       rip,
-      page,
+      page: Math.floor(gpa / PAGE_BYTES),
+      offset: gpa % PAGE_BYTES,
       secondPage,
       count: charge,
       starts,
@@ -227,6 +241,11 @@ export class CodeCache {
     this.#blocks.push(block);
     return block;
   }
+}
+
+/** An instruction pointer behind another, which outside 64-bit mode has 32 bits. */
+function wrap(mode: ExecutionMode, rip: number): number {
+  return mode === LONG_MODE ? rip : rip % 2 ** 32;
 }
 
 function headerOf(i32: Int32Array, position: number): number {

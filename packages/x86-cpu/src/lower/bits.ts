@@ -54,8 +54,7 @@ function bitLocation(b: BlockBuilder, index: number | undefined): [number, numbe
   const address = b.temporary(Temporary.address);
   b.plainAddress((form, fields) => b.emit(`lea8.${form}`, address, ...fields));
   b.emit(`bitaddress${b.sizeOf(b.instruction.operands[0].size)}`, address, address, index);
-  if (b.instruction.addressSize === 4) b.emit('move4', address, address);
-  b.emit('add8', address, address, b.overrideBase());
+  b.finishAddress(address);
   return [address, 0];
 }
 

@@ -1,6 +1,9 @@
 import type { Linear, Step } from '../code/block.js';
+import { LONG_MODE } from '../code/execution-mode.js';
+import type { ExecutionMode } from '../code/execution-mode.js';
 import { BASE_RIP, OperandKind } from '../decode/instruction.js';
 import type { Instruction, Operand } from '../decode/instruction.js';
+import { Op } from '../decode/op.js';
 import { Segment, SEGMENT_SIZE, StateOffset } from '../memory/layout.js';
 import type { AddressForm } from '../microop/address.js';
 import { microOp } from '../microop/catalog.js';
@@ -14,7 +17,15 @@ export interface FlagSource {
 }
 
 /** Temporaries by use. The address of a memory operand goes to the first, values to the others. */
-export const Temporary = { address: 0, first: 1, second: 2, condition: 6, carry: 7 } as const;
+export const Temporary = { address: 0, first: 1, second: 2, stack: 3, stackAddress: 4, target: 5, condition: 6, carry: 7 } as const;
+
+/** In the place of a branch target: it is beyond the limit of CS. No instruction pointer is like this. */
+export const BEYOND_LIMIT = 2 ** 52;
+
+/** Instructions that only read a memory operand that comes first. */
+const READS_FIRST: ReadonlySet<number> = new Set([
+  Op.Cmp, Op.Test, Op.Bt, Op.Push, Op.Call, Op.Jmp, Op.Mul, Op.Imul, Op.Div, Op.Idiv, Op.Clflush, Op.Clflushopt, Op.Clwb, Op.Prefetch,
+]);
 
 const TWO_32 = 2 ** 32;
 
@@ -29,6 +40,7 @@ export class BlockBuilder {
   instruction!: Instruction;
   index = 0;
   next: Linear = 0;
+  mode: ExecutionMode = LONG_MODE;
   /** Nobody sees the flags that the instruction leaves. */
   flagsDead = false;
   flagSource: FlagSource | undefined;
@@ -38,7 +50,8 @@ export class BlockBuilder {
     this.#context = context;
   }
 
-  reset(): void {
+  reset(mode: ExecutionMode): void {
+    this.mode = mode;
     this.steps = [];
     this.constants = [];
     this.targets = [];
@@ -98,6 +111,14 @@ export class BlockBuilder {
     return known >= 0 ? known : this.targets.push(rip) - 1;
   }
 
+  /** The target of the instruction's relative branch. */
+  branchTarget(): number {
+    const { immLo, operandSize } = this.instruction;
+    if (this.mode === LONG_MODE) return this.target(this.next + immLo);
+    const rip = operandSize === 2 ? (this.next + immLo) & 0xffff : (this.next + immLo) >>> 0;
+    return this.target(rip > this.mode.limit ? BEYOND_LIMIT : rip);
+  }
+
   register(number: number): number {
     return this.#context + StateOffset.gpr + 8 * number;
   }
@@ -110,10 +131,43 @@ export class BlockBuilder {
     return this.#context + StateOffset.segments + segment * SEGMENT_SIZE + 8;
   }
 
-  /** Slot of the segment base a data access adds: FS's or GS's, or a constant 0. */
-  overrideBase(): number {
+  /** Slot of the segment base a string instruction's source adds: FS's or GS's, or a constant 0. */
+  sourceBase(): number {
     const { segment } = this.instruction;
     return segment === Segment.fs || segment === Segment.gs ? this.segmentBase(segment) : this.number(0);
+  }
+
+  /**
+   * Adds to the offset in a slot, zero-extended, what the segment asks for outside 64-bit mode: limit check and base. What was the offset is the linear
+   * address then, in \`destination\`.
+   */
+  throughSegment(destination: number, offset: number, segment: number, size: number, write: boolean): void {
+    const bounds = this.#context + StateOffset.segmentBounds + 16 * segment + (write ? 8 : 0);
+    this.emit('segment', destination, offset, this.segmentBase(segment), bounds, bounds + 4, size - 1, segment === Segment.ss ? 1 : 0);
+  }
+
+  isFlat(segment: number): boolean {
+    return (this.mode.flat & (1 << segment)) !== 0;
+  }
+
+  /** Makes an effective address in a slot, not yet cut to the address size, into the linear address of the memory operand. */
+  finishAddress(address: number): void {
+    const { instruction } = this;
+    const { addressSize } = instruction;
+    if (this.mode === LONG_MODE) {
+      if (addressSize === 4) this.emit('move4', address, address);
+      this.emit('add8', address, address, this.sourceBase());
+      return;
+    }
+    this.emit(addressSize === 2 ? 'zero2.8' : 'move4', address, address);
+    const segment = segmentOf(instruction);
+    if (this.isFlat(segment)) return;
+    const { operands, operandCount, op } = instruction;
+    const first = operands[0].kind === OperandKind.Mem;
+    const memory = first ? operands[0] : operands[1];
+    const size = operandCount > 0 && memory.kind === OperandKind.Mem ? Math.max(memory.size, 1) : 1;
+    const write = operandCount > 0 && ((first && !READS_FIRST.has(op)) || op === Op.Xchg);
+    this.throughSegment(address, address, segment, size, write);
   }
 
   /** Slot of a register or immediate operand. */
@@ -133,6 +187,13 @@ export class BlockBuilder {
   /** Gives `use` the memory operand as a form and its fields, computing what no form expresses into a temporary. */
   withAddress(use: (form: AddressForm, fields: number[]) => void): void {
     const { instruction } = this;
+    if (this.mode !== LONG_MODE) {
+      const address = this.temporary(Temporary.address);
+      this.plainAddress((form, fields) => this.emit(`lea8.${form}`, address, ...fields));
+      this.finishAddress(address);
+      use('base', [address, 0]);
+      return;
+    }
     const segmented = instruction.segment === Segment.fs || instruction.segment === Segment.gs;
     if (instruction.addressSize === 8 && !segmented) {
       this.plainAddress(use);
@@ -200,4 +261,11 @@ export class BlockBuilder {
     if (!(bytes in LOG2)) throw new Error(`operand size ${bytes}`);
     return bytes as Size;
   }
+}
+
+/** The segment of a memory operand outside 64-bit mode: SS when the base is BP or SP, DS otherwise, unless a prefix says which. */
+export function segmentOf(instruction: Instruction): number {
+  const { segment, base } = instruction;
+  if (segment >= 0) return segment;
+  return base === 4 || base === 5 ? Segment.ss : Segment.ds;
 }

@@ -53,7 +53,7 @@ function mergeComparison(b: BlockBuilder, name: ConditionName, taken: number, ot
 }
 
 controls.set(Op.Jcc, (b) => {
-  const taken = b.target(b.next + b.instruction.immLo);
+  const taken = b.branchTarget();
   const otherwise = b.target(b.next);
   if (mergeComparison(b, CONDITION_NAMES[b.instruction.condition]!, taken, otherwise)) return;
   b.emit(`if.${conditionSource(b)}`, taken, otherwise);
@@ -61,7 +61,7 @@ controls.set(Op.Jcc, (b) => {
 
 controls.set(Op.Jmp, (b) => {
   const destination = b.instruction.operands[0];
-  if (destination.kind === OperandKind.Rel) b.emit('goto', b.target(b.next + b.instruction.immLo));
+  if (destination.kind === OperandKind.Rel) b.emit('goto', b.branchTarget());
   else if (destination.kind === OperandKind.Mem) b.emit('jump.load', ...b.baseAddress());
   else b.emit('jump', b.slot(destination));
 });
@@ -70,7 +70,7 @@ controls.set(Op.Call, (b) => {
   const destination = b.instruction.operands[0];
   const back = b.number(b.next);
   const stack = b.register(RSP);
-  if (destination.kind === OperandKind.Rel) b.emit('call', stack, back, b.target(b.next + b.instruction.immLo));
+  if (destination.kind === OperandKind.Rel) b.emit('call', stack, back, b.branchTarget());
   else b.emit('call.jump', stack, back, b.value(destination, 8));
 });
 
@@ -78,8 +78,8 @@ controls.set(Op.Ret, (b) => b.emit('return', b.register(RSP), b.instruction.oper
 
 for (const op of [Op.Loop, Op.Loope, Op.Loopne, Op.Jrcxz] as const) {
   controls.set(op, (b) => {
-    const size = b.instruction.addressSize === 4 ? 4 : 8;
-    const taken = b.target(b.next + b.instruction.immLo);
+    const size = b.sizeOf(b.instruction.addressSize);
+    const taken = b.branchTarget();
     const otherwise = b.target(b.next);
     const counter = b.register(RCX);
     const condition = b.temporary(Temporary.condition);
@@ -111,7 +111,7 @@ for (const [op, name] of [
     const { rep, addressSize, operandSize } = b.instruction;
     const size = b.sizeOf(operandSize);
     const suffix = addressSize === 4 ? '.a4' : '';
-    const fields = [b.register(RAX), b.register(RCX), b.register(RSI), b.register(RDI), b.overrideBase()];
+    const fields = [b.register(RAX), b.register(RCX), b.register(RSI), b.register(RDI), b.sourceBase()];
     const compares = op === Op.Cmps || op === Op.Scas;
     if (rep === Rep.None) {
       b.emit(`${name}${size}${suffix}`, ...fields);

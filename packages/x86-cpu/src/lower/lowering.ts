@@ -12,6 +12,10 @@ const TRANSFERS: ReadonlySet<number> = new Set([
 ]);
 const STRINGS: ReadonlySet<number> = new Set([Op.Movs, Op.Stos, Op.Lods, Op.Cmps, Op.Scas]);
 
+export function isString(instruction: Instruction): boolean {
+  return STRINGS.has(instruction.op);
+}
+
 /** Repeated string instructions are blocks of their own, because each iteration is a stop point. */
 export function isRepeated(instruction: Instruction): boolean {
   return instruction.rep !== Rep.None && STRINGS.has(instruction.op);

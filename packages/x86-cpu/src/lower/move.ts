@@ -64,7 +64,11 @@ moves.set(Op.Lea, (b) => {
   const size = b.sizeOf(destination.size);
   const slot = b.slot(destination);
   b.plainAddress((form, fields) => {
-    if (b.instruction.addressSize === 4 && size === 8) b.emit(`lea4.${form}`, slot, ...fields);
+    if (b.instruction.addressSize === 2 && size === 4) {
+      const address = b.temporary(Temporary.address);
+      b.emit(`lea2.${form}`, address, ...fields);
+      b.emit('zero2.4', slot, address);
+    } else if (b.instruction.addressSize === 4 && size === 8) b.emit(`lea4.${form}`, slot, ...fields);
     else b.emit(`lea${size}.${form}`, slot, ...fields);
   });
 });
@@ -90,8 +94,7 @@ moves.set(Op.Xlat, (b) => {
   const address = b.temporary(Temporary.address);
   b.emit('zero1.8', address, b.register(RAX));
   b.emit('add8', address, address, b.register(RBX));
-  if (b.instruction.addressSize === 4) b.emit('move4', address, address);
-  b.emit('add8', address, address, b.overrideBase());
+  b.finishAddress(address);
   b.emit('load1.base', b.register(RAX), address, 0);
 });
 

@@ -56,6 +56,11 @@ export const StateOffset = {
   pat: 0x270,
   tscOffset: 0x278,
   interruptibility: 0x280,
+  /**
+   * Four words a segment from ES to GS: first and last offset that may be read, first and last that may be written. Made from the segment records
+   * whenever those change, and used outside 64-bit mode.
+   */
+  segmentBounds: 0x290,
 } as const;
 
 /** Bytes of a segment record. */

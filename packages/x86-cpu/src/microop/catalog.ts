@@ -5,13 +5,14 @@ import { control } from './control.js';
 import { flagops } from './flagops.js';
 import { move } from './move.js';
 import { multiply } from './multiply.js';
+import { segment } from './segment.js';
 import { shift } from './shift.js';
 import { string } from './string.js';
 import { isHot } from './hot.js';
 
 const hot: MicroOp[] = [];
 const rare: MicroOp[] = [];
-for (const family of [alu, bit, control, flagops, move, multiply, shift, string]) {
+for (const family of [alu, bit, control, flagops, move, multiply, segment, shift, string]) {
   for (const operation of family.members) (isHot(operation) ? hot : rare).push(operation);
 }
 

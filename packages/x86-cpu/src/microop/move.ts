@@ -109,7 +109,7 @@ for (const size of [2, 8] as const) {
 }
 
 // 1 if the source is not 0, else 0.
-for (const size of [4, 8] as const) {
+for (const size of [2, 4, 8] as const) {
   move.define(`nonzero${size}`, 'rr', (c) => {
     c.set(0, 8, () => {
       c.get(1, size);

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { code } from '../../test/guest.js';
 import { translate } from '../../test/straight-line.js';
+import { LONG_MODE } from '../code/execution-mode.js';
 import { findDeadFlags } from '../code/flag-use.js';
 import { ExitKind, Stop } from '../contract.js';
 import { CodeMode, createInstruction, decode, DecodeStatus } from '../decode/index.js';
 import { BlockBuilder, loweringOf } from '../lower/index.js';
-import { StateOffset } from '../memory/layout.js';
+import { Segment, StateOffset } from '../memory/layout.js';
 import { MemorySpace } from '../memory/space.js';
 import { Mmu } from '../processor/mmu.js';
 import { GuestProcessor } from '../processor/processor.js';
@@ -38,6 +39,7 @@ function prepare(space: MemorySpace, registers: Registers, program: Uint8Array):
   registers.set(StateOffset.cr3, TABLES, 0);
   registers.set(StateOffset.cr4, 0x20, 0);
   registers.set(StateOffset.efer, 0x500, 0);
+  registers.setSegment(Segment.cs, 8, 0xa09b, 0xffffffff, 0, 0);
   const values = [0x1234_5678, 5, -7, 0x7fff_ffff, DATA + 0x400, 3, DATA + 0x100, DATA, -1, 0x55aa];
   values.forEach((value, i) => registers.setNumber(StateOffset.gpr + 8 * i, value));
   registers.rip = RIP;
@@ -64,7 +66,7 @@ function lower(program: Uint8Array, context: number): { builder: BlockBuilder; s
     builder.index = i;
     builder.next = RIP + starts[i + 1]!;
     builder.flagsDead = dead[i]!;
-    loweringOf(instruction)!(builder);
+    loweringOf(instruction, LONG_MODE)!(builder);
   });
   return { builder, starts };
 }

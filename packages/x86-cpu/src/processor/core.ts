@@ -4,10 +4,13 @@ import { ARITHMETIC_FLAGS, Flag, flagCode, FlagKind } from '../microop/flags.js'
 import { PageAccess } from '../paging/index.js';
 import { GUEST_FAULT } from './fault.js';
 import type { Linear } from '../code/block.js';
+import { ExecutionModes, LONG_MODE } from '../code/execution-mode.js';
+import type { ExecutionMode } from '../code/execution-mode.js';
 import type { Fault } from './fault.js';
 import type { Mmu } from './mmu.js';
-import { Cr0, Cr4, Efer, highHalf, joinHalves, lowHalf, Shadow } from './registers.js';
+import { Cr0, Cr4, Efer, joinHalves, Shadow } from './registers.js';
 import type { Registers } from './registers.js';
+import { Stack } from './stack.js';
 
 /** RFLAGS bits that software can change; the others are fixed or not kept. */
 export const SYSTEM_FLAGS =
@@ -62,16 +65,21 @@ export class Core {
   hi = 0;
   readonly #bytes = new Uint8Array(16);
   readonly #view = new DataView(this.#bytes.buffer);
+  /** For pushes and pops of one instruction or delivery at a time. */
+  readonly stack: Stack;
+  readonly #modes: ExecutionModes;
+  #mode: ExecutionMode = LONG_MODE;
   readonly #makeFlagsReady: (context: number) => number;
   readonly #flushed: () => void;
 
-  /** `makeFlagsReady` is the interpreter's; `flushed` is told when translations have become invalid. */
+  /** `makeFlagsReady` is the interpreter's; `flushed` is told when translations have become invalid, `forget` when decoded code has. */
   constructor(
     registers: Registers,
     mmu: Mmu,
     options: ProcessorOptions,
     makeFlagsReady: (context: number) => number,
     flushed: () => void,
+    forget: () => void,
   ) {
     this.registers = registers;
     this.mmu = mmu;
@@ -80,6 +88,17 @@ export class Core {
     this.clock = options.clock;
     this.#makeFlagsReady = makeFlagsReady;
     this.#flushed = flushed;
+    this.#modes = new ExecutionModes(forget);
+    this.stack = new Stack(this);
+  }
+
+  /** The mode the registers are in now. */
+  get mode(): ExecutionMode {
+    if (this.registers.modeIsStale) {
+      this.registers.modeIsStale = false;
+      this.#mode = this.#modes.current(this.registers);
+    }
+    return this.#mode;
   }
 
   /** Ends the instruction with an exception. */
@@ -188,16 +207,6 @@ export class Core {
     this.mmu.write(linear, 16, access, this.#bytes);
   }
 
-  /** Pushes 8 bytes below the RSP given and returns the new one; RSP itself stays. */
-  pushNumber(stack: Linear, value: number, access: number): Linear {
-    return this.push(stack, lowHalf(value), highHalf(value), access);
-  }
-
-  push(stack: Linear, lo: number, hi: number, access: number): Linear {
-    this.write64(stack - 8, lo, hi, access);
-    return stack - 8;
-  }
-
   /** The number left in `lo` and `hi`. */
   get value(): number {
     return joinHalves(this.lo, this.hi);
@@ -221,6 +230,7 @@ export class Core {
     const paged = (registers.lo(StateOffset.cr0) & Cr0.pg) !== 0 && (registers.lo(StateOffset.cr4) & Cr4.pae) !== 0;
     const active = paged && (efer & Efer.lme) !== 0;
     registers.i32[StateOffset.efer >> 2] = active ? efer | Efer.lma : efer & ~Efer.lma;
+    registers.modeIsStale = true;
     this.mmu.modeChanged();
     if (flush) this.flushTranslations();
     else this.#flushed();

@@ -2,87 +2,143 @@ import type { Linear } from '../code/block.js';
 import { EventType } from '../contract.js';
 import { Segment, StateOffset } from '../memory/layout.js';
 import { Flag } from '../microop/flags.js';
-import { PageAccess } from '../paging/index.js';
+import { innerLongStack, innerStack, requireTarget } from './code-target.js';
 import { IMPLICIT } from './core.js';
 import type { Core, PendingEvent } from './core.js';
 import { Vector } from './fault.js';
 import { Attribute, isCanonical, joinHalves, Shadow } from './registers.js';
-import { isConforming, loadCode, loadNullStack, privilegeOf, readCode } from './segmentation.js';
+import { isConforming, loadCheckedStack, loadCode, loadNullStack, loadReal, privilegeOf, readCode, readStack } from './segmentation.js';
+import type { Descriptor } from './segmentation.js';
 
-const GATE_SIZE = 16;
+const TASK_GATE = 5;
+const INTERRUPT_GATE_16 = 6;
+const TRAP_GATE_16 = 7;
 const INTERRUPT_GATE = 14;
 const TRAP_GATE = 15;
 
 /** Traps, whose saved RFLAGS do not have RF set; all other exceptions are faults (SDM volume 3, 18.3.1.1). #DB here is always a step's. */
 const TRAPS: ReadonlySet<number> = new Set([Vector.db, Vector.bp, Vector.of]);
 
-/** RSP0 is 4 bytes into the 64-bit TSS; IST1 is at 0x24 (SDM volume 3, 8.7). */
-const TSS_RSP0 = 4;
-const TSS_IST1 = 0x24;
+const RSP = 4;
 
 export function isSoftware(type: number): boolean {
   return type === EventType.SoftwareInterrupt || type === EventType.PrivilegedSoftware || type === EventType.SoftwareException;
 }
 
+/** An interrupt or trap gate, read from the IDT. */
+const gate = { selector: 0, target: 0 as Linear, stackIndex: 0, isInterrupt: false, /** Bytes of each push. */ size: 8 };
+
+/** Reads the gate of an event: 16 bytes in IA-32e mode, 8 otherwise (SDM volume 3, 6.11 and 6.14.1). */
+function readGate(core: Core, event: PendingEvent, external: number): void {
+  const { registers } = core;
+  const long = registers.isLongMode;
+  const bytes = long ? 16 : 8;
+  const error = event.vector * 8 + 2 + external;
+  if (event.vector * bytes + bytes - 1 > registers.lo(StateOffset.idtrLimit) >>> 0) core.raise(Vector.gp, error);
+  const at = registers.number(StateOffset.idtrBase) + event.vector * bytes;
+  core.read64(at, IMPLICIT);
+  const { lo, hi } = core;
+  const offsetHigh = long ? core.read32(at + 8, IMPLICIT) : 0;
+  const type = (hi >> 8) & 0x1f;
+  const wide = type === INTERRUPT_GATE || type === TRAP_GATE;
+  const narrow = !long && (type === INTERRUPT_GATE_16 || type === TRAP_GATE_16);
+  // Task gates would be a task switch, which is not modelled.
+  if (!wide && !narrow && (long || type !== TASK_GATE)) core.raise(Vector.gp, error);
+  if (external === 0 && event.type !== EventType.PrivilegedSoftware && registers.cpl > ((hi >> 13) & 3)) core.raise(Vector.gp, error);
+  if (!(hi & 0x8000)) core.raise(Vector.np, error);
+  if (type === TASK_GATE) core.raise(Vector.gp, error);
+  gate.selector = lo >>> 16;
+  gate.target = joinHalves((lo & 0xffff) | (narrow ? 0 : hi & 0xffff0000), offsetHigh);
+  gate.stackIndex = long ? hi & 7 : 0;
+  gate.isInterrupt = type === INTERRUPT_GATE || type === INTERRUPT_GATE_16;
+  gate.size = long ? 8 : wide ? 4 : 2;
+}
+
+/** Pushes what the handler's IRET pops, and the error code. */
+function pushFrame(core: Core, event: PendingEvent, size: number, flags: number): void {
+  const { registers, stack } = core;
+  const saved = event.type === EventType.Exception && !TRAPS.has(event.vector) ? flags | Flag.rf : flags;
+  stack.push(size, saved);
+  stack.push(size, registers.selector(Segment.cs));
+  stack.pushNumber(size, registers.rip + event.length);
+}
+
+/** Ends a delivery: nothing faults any more. */
+function enterHandler(core: Core, event: PendingEvent, rip: Linear, flags: number, isInterrupt: boolean): void {
+  const { registers } = core;
+  core.stack.commit();
+  registers.rip = rip;
+  const cleared = Flag.tf | Flag.nt | Flag.rf | Flag.vm | (isInterrupt ? Flag.if : 0);
+  core.writeSystemFlags(flags & ~cleared);
+  registers.interruptibility &= ~(Shadow.sti | Shadow.movSs);
+  if (event.type === EventType.Nmi) core.block(Shadow.nmi);
+}
+
+/** Through the interrupt vector table: 4 bytes a vector (SDM volume 3, 21.1.4). No error code. */
+function deliverReal(core: Core, event: PendingEvent): void {
+  const { registers } = core;
+  if (event.vector * 4 + 3 > registers.lo(StateOffset.idtrLimit) >>> 0) core.raise(Vector.gp, -1);
+  const entry = core.read32(registers.number(StateOffset.idtrBase) + event.vector * 4, IMPLICIT);
+  const flags = core.readFlags();
+  core.stack.open();
+  core.stack.push(2, flags);
+  core.stack.push(2, registers.selector(Segment.cs));
+  core.stack.push(2, registers.rip + event.length);
+  loadReal(core, Segment.cs, entry >>> 16);
+  enterHandler(core, event, entry & 0xffff, flags & ~Flag.ac, true);
+}
+
 /**
- * Delivers an event through the IDT in IA-32e mode (SDM volume 3, 6.14). Everything is checked and pushed before a
+ * Delivers an event through the IDT (SDM volume 3, 6.12 and 6.14), or the interrupt vector table in real mode. Everything is checked and pushed before a
  * register changes; GUEST_FAULT is thrown with the state as it was.
  */
 export function deliverEvent(core: Core, event: PendingEvent): void {
-  const { registers } = core;
-  const { type, vector } = event;
-  const external = isSoftware(type) ? 0 : 1;
-  const gateError = vector * 8 + 2 + external;
-  if (vector * GATE_SIZE + GATE_SIZE - 1 > registers.lo(StateOffset.idtrLimit) >>> 0) core.raise(Vector.gp, gateError);
-  const at = registers.number(StateOffset.idtrBase) + vector * GATE_SIZE;
-  core.read64(at, IMPLICIT);
-  const { lo, hi } = core;
-  const offsetHigh = core.read32(at + 8, IMPLICIT);
-  const gateType = (hi >> 8) & 0x1f;
-  if (gateType !== INTERRUPT_GATE && gateType !== TRAP_GATE) core.raise(Vector.gp, gateError);
-  if (external === 0 && type !== EventType.PrivilegedSoftware && registers.cpl > ((hi >> 13) & 3)) core.raise(Vector.gp, gateError);
-  if (!(hi & 0x8000)) core.raise(Vector.np, gateError);
-  const selector = lo >>> 16;
-  const target: Linear = joinHalves((lo & 0xffff) | (hi & 0xffff0000), offsetHigh);
-  const stackIndex = hi & 7;
+  const { registers, stack } = core;
+  if (registers.isReal) {
+    deliverReal(core, event);
+    return;
+  }
+  const long = registers.isLongMode;
+  const external = isSoftware(event.type) ? 0 : 1;
+  readGate(core, event, external);
+  const { selector, target, stackIndex, isInterrupt, size } = gate;
 
   const code = readCode(core, selector, external);
   const codeError = (selector & ~3) | external;
   const oldPrivilege = registers.cpl;
   if (privilegeOf(code.attributes) > oldPrivilege) core.raise(Vector.gp, codeError);
   if (!(code.attributes & Attribute.p)) core.raise(Vector.np, codeError);
-  if ((code.attributes & (Attribute.l | Attribute.db)) !== Attribute.l) core.raise(Vector.gp, codeError);
+  if (long && (code.attributes & (Attribute.l | Attribute.db)) !== Attribute.l) core.raise(Vector.gp, codeError);
   const cpl = isConforming(code.attributes) ? oldPrivilege : privilegeOf(code.attributes);
 
-  let stack = registers.gpr(4);
-  if (stackIndex !== 0 || cpl < oldPrivilege) {
-    const field = stackIndex !== 0 ? TSS_IST1 + 8 * (stackIndex - 1) : TSS_RSP0 + 8 * cpl;
-    if (field + 7 > registers.limit(Segment.tr)) core.raise(Vector.ts, (registers.selector(Segment.tr) & ~3) | external);
-    core.read64(registers.base(Segment.tr) + field, IMPLICIT);
-    stack = core.value;
-  }
-  if (!isCanonical(stack)) core.raise(Vector.ss, external);
-  stack = Math.floor(stack / 16) * 16;
-  if (!isCanonical(target)) core.raise(Vector.gp, external);
-
   const flags = core.readFlags();
-  const access = cpl === 3 ? PageAccess.User : 0;
-  const saved = type === EventType.Exception && !TRAPS.has(vector) ? flags | Flag.rf : flags;
-  stack = core.push(stack, registers.selector(Segment.ss), 0, access);
-  stack = core.push(stack, registers.gprLo(4), registers.gprHi(4), access);
-  stack = core.push(stack, saved, 0, access);
-  stack = core.push(stack, registers.selector(Segment.cs), 0, access);
-  stack = core.pushNumber(stack, registers.rip + event.length, access);
-  if (event.errorCode >= 0) stack = core.push(stack, event.errorCode, 0, access);
+  const inward = cpl < oldPrivilege;
+  let stackSelector = 0;
+  let stackSegment: Descriptor | undefined;
+  if (long) {
+    let top = stackIndex !== 0 || inward ? innerLongStack(core, cpl, stackIndex, external) : registers.gpr(RSP);
+    if (!isCanonical(top)) core.raise(Vector.ss, external);
+    top = Math.floor(top / 16) * 16;
+    stack.openLong(top, cpl, external);
+  } else if (inward) {
+    const inner = innerStack(core, cpl, external);
+    stackSelector = inner.selector;
+    const top = inner.offset;
+    stackSegment = readStack(core, stackSelector, cpl, Vector.ts, external);
+    stack.openIn(stackSegment, top, cpl, (stackSelector & ~3) | external);
+  } else stack.open(external);
+  requireTarget(core, code, target, external);
+  if (long || inward) {
+    stack.push(size, registers.selector(Segment.ss));
+    stack.push(size, registers.gprLo(RSP), registers.gprHi(RSP));
+  }
+  pushFrame(core, event, size, flags);
+  if (event.errorCode >= 0) stack.push(size, event.errorCode);
 
   loadCode(core, selector, code, cpl);
-  if (cpl !== oldPrivilege) loadNullStack(core, cpl);
-  registers.setNumber(StateOffset.gpr + 8 * 4, stack);
-  registers.rip = target;
-  const cleared = Flag.tf | Flag.nt | Flag.rf | Flag.vm | (gateType === INTERRUPT_GATE ? Flag.if : 0);
-  core.writeSystemFlags(flags & ~cleared);
-  registers.interruptibility &= ~(Shadow.sti | Shadow.movSs);
-  if (type === EventType.Nmi) core.block(Shadow.nmi);
+  if (long && cpl !== oldPrivilege) loadNullStack(core, cpl);
+  else if (stackSegment !== undefined) loadCheckedStack(core, stackSelector, stackSegment);
+  enterHandler(core, event, target, flags, isInterrupt);
   if (cpl !== oldPrivilege) core.modeChanged(false);
 }
 

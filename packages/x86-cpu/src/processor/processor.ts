@@ -1,5 +1,6 @@
 import { CodeCache } from '../code/cache.js';
 import type { Block, Linear } from '../code/block.js';
+import { linearOf, LONG_MODE } from '../code/execution-mode.js';
 import { EventType, ExitKind, Stop } from '../contract.js';
 import type { Intercepts, Processor, ProcessorExit, ProcessorOptions } from '../contract.js';
 import { DecodeStatus, OperandKind } from '../decode/index.js';
@@ -11,7 +12,8 @@ import { ContextOffset, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, JUMP_CACHE_SI
 import { PAGE_BYTES } from '../memory/space.js';
 import type { CodeObserver, MemorySpace } from '../memory/space.js';
 import { Leave } from '../microop/accessors.js';
-import { BLOCK_HEADER_SIZE } from '../microop/record.js';
+import { BLOCK_HEADER_SIZE, fieldOffset } from '../microop/record.js';
+import { SEGMENT_IS_STACK } from '../microop/segment.js';
 import { Flag } from '../microop/flags.js';
 import { Outcome, systemInstructions } from '../system/index.js';
 import { Core } from './core.js';
@@ -75,7 +77,7 @@ export class GuestProcessor implements Processor, CodeObserver {
       probe: (flags) => this.#mmu.probe(flags),
       put: (size) => this.#mmu.put(size),
     });
-    this.#core = new Core(this.#registers, this.#mmu, options, this.#interpreter.ready, () => this.#flushJumpCache());
+    this.#core = new Core(this.#registers, this.#mmu, options, this.#interpreter.ready, () => this.#flushJumpCache(), () => this.#cache.clear());
     this.exit = this.#core.exit;
     this.intercepts = this.#core.intercepts;
     this.#cache = new CodeCache(space, start);
@@ -283,6 +285,11 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   /** Runs from RIP until there is something to decide. */
   #advance(): number {
+    const { mode } = this.#core;
+    if (mode !== this.#cache.mode) {
+      this.#cache.mode = mode;
+      this.#flushJumpCache();
+    }
     const block = this.#find(this.#registers.rip);
     if (block === undefined) return this.#fault();
     return block.system === undefined ? this.#interpret(block) : this.#system(block, block.system);
@@ -350,13 +357,16 @@ export class GuestProcessor implements Processor, CodeObserver {
         }
         case Leave.Memory:
         case Leave.Divide:
+        case Leave.Limit:
+        case Leave.Beyond:
         case Leave.Canonical: {
           const block = cache.ownerOf(position);
-          const index = cache.instructionAt(position);
+          const index = reason === Leave.Beyond ? block.count - 1 : cache.instructionAt(position);
           i32[BUDGET]! += block.count - index;
           this.#registers.rip = block.rip + block.starts[index]!;
           if (reason === Leave.Divide) return this.#except(Vector.de, -1);
-          if (reason === Leave.Canonical) return this.#except(Vector.gp, 0);
+          if (reason === Leave.Canonical || reason === Leave.Beyond) return this.#except(Vector.gp, 0);
+          if (reason === Leave.Limit) return this.#except(this.#memory[(position + fieldOffset(SEGMENT_IS_STACK)) >> 2] ? Vector.ss : Vector.gp, 0);
           if (this.#mmu.fault.nonCanonical) {
             const distance = (this.#registers.lo(StateOffset.accessAddress) - this.#registers.gprLo(RSP)) | 0;
             if (usesStack(cache.instruction(block, index), distance)) this.#mmu.fault.vector = Vector.ss;
@@ -407,9 +417,13 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   #look(rip: Linear): Block | undefined {
     const cache = this.#cache;
-    const gpa = this.#mmu.translateFetch(rip);
+    const { mode } = cache;
+    if (rip > mode.limit) return this.#noCode(Vector.gp, 0);
+    const linear = linearOf(mode, rip);
+    const gpa = this.#mmu.translateFetch(linear);
     if (gpa < 0) return undefined;
-    const nextPage = (Math.floor(rip / PAGE_BYTES) + 1) * PAGE_BYTES;
+    const next4K = (Math.floor(linear / PAGE_BYTES) + 1) * PAGE_BYTES;
+    const nextPage = mode === LONG_MODE ? next4K : next4K % 2 ** 32;
     const known = cache.find(Math.floor(gpa / PAGE_BYTES), rip);
     if (known !== undefined) {
       if (known.secondPage < 0) return known;
@@ -425,9 +439,13 @@ export class GuestProcessor implements Processor, CodeObserver {
       built = cache.build(rip, gpa, next);
     }
     if (typeof built !== 'number') return built;
+    return built === DecodeStatus.TooLong ? this.#noCode(Vector.gp, 0) : this.#noCode(Vector.ud, -1);
+  }
+
+  #noCode(vector: number, errorCode: number): undefined {
     const { fault } = this.#mmu;
-    fault.vector = built === DecodeStatus.TooLong ? Vector.gp : Vector.ud;
-    fault.errorCode = built === DecodeStatus.TooLong ? 0 : -1;
+    fault.vector = vector;
+    fault.errorCode = errorCode;
     return undefined;
   }
 

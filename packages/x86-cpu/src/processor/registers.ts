@@ -45,6 +45,8 @@ export class Registers {
   /** The state area's words. */
   readonly i32: Int32Array;
   readonly u16: Uint16Array;
+  /** Something that the execution mode is made of may have changed. */
+  modeIsStale = true;
 
   constructor(space: MemorySpace, start: number) {
     this.#space = space;
@@ -140,10 +142,30 @@ export class Registers {
     this.i32[at >> 2] = (selector & 0xffff) | (attributes << 16);
     this.i32[(at >> 2) + 1] = limit;
     this.set(at + 8, baseLo, baseHi);
+    this.modeIsStale = true;
   }
 
   setSegmentBase(segment: number, lo: number, hi: number): void {
     this.set(StateOffset.segments + segment * SEGMENT_SIZE + 8, lo, hi);
+    this.modeIsStale = true;
+  }
+
+  get gdtrLimit(): number {
+    return this.lo(StateOffset.gdtrLimit) >>> 0;
+  }
+
+  get gdtrBase(): Linear {
+    return this.number(StateOffset.gdtrBase);
+  }
+
+  /** CR0.PE is clear. */
+  get isReal(): boolean {
+    return !(this.lo(StateOffset.cr0) & Cr0.pe);
+  }
+
+  /** EFER.LMA: IA-32e mode, 64-bit or compatibility. */
+  get isLongMode(): boolean {
+    return (this.lo(StateOffset.efer) & Efer.lma) !== 0;
   }
 
   /** Current privilege level: SS's DPL, which on every way into a ring equals CS's. */

@@ -1,11 +1,12 @@
 import { ExitKind } from '../contract.js';
 import { OperandKind } from '../decode/instruction.js';
 import { Op } from '../decode/op.js';
-import { StateOffset } from '../memory/layout.js';
+import { LONG_MODE } from '../code/execution-mode.js';
+import { Segment, StateOffset } from '../memory/layout.js';
 import type { Core } from '../processor/core.js';
 import { Vector } from '../processor/fault.js';
 import { PHYSICAL_ADDRESS_BITS } from '../processor/mmu.js';
-import { Cr0, Cr4 } from '../processor/registers.js';
+import { Attribute, Cr0, Cr4, Efer } from '../processor/registers.js';
 import { readWord, requireRing0, writeRegister, operandAddress } from './operands.js';
 import { intercept, Outcome } from './outcome.js';
 import type { SystemInstructions } from './outcome.js';
@@ -24,7 +25,7 @@ const CR0_WRITABLE = Cr0.pe | Cr0.mp | Cr0.em | Cr0.ts | Cr0.ne | Cr0.wp | Cr0.a
 /** OSFXSR, OSXMMEXCPT and OSXSAVE can be set, and do nothing, because kernels set them unasked. */
 const CR4_WRITABLE =
   Cr4.vme | Cr4.pvi | Cr4.tsd | Cr4.de | Cr4.pse | Cr4.pae | Cr4.mce | Cr4.pge | Cr4.pce | Cr4.osfxsr | Cr4.osxmmexcpt | Cr4.fsgsbase |
-  Cr4.osxsave | Cr4.smep | Cr4.smap;
+  Cr4.umip | Cr4.osxsave | Cr4.smep | Cr4.smap;
 
 /** Where the control registers are kept, by number. */
 const OFFSETS: readonly (number | undefined)[] = [
@@ -44,14 +45,18 @@ function writeCr0(core: Core, lo: number, hi: number): void {
   const value = (lo & CR0_WRITABLE) | Cr0.et;
   const paging = (value & Cr0.pg) !== 0;
   if (hi !== 0 || (paging && !(value & Cr0.pe)) || (value & Cr0.nw && !(value & Cr0.cd))) core.raise(Vector.gp, 0);
-  // 64-bit code cannot switch paging off (SDM volume 2, MOV CR).
-  if (!paging && registers.lo(StateOffset.cr0) & Cr0.pg) core.raise(Vector.gp, 0);
+  const wasPaging = (registers.lo(StateOffset.cr0) & Cr0.pg) !== 0;
+  // 64-bit code cannot switch paging off; IA-32e mode needs PAE, and code that is not 64-bit code yet (SDM volume 2, MOV CR).
+  if (!paging && wasPaging && core.mode === LONG_MODE) core.raise(Vector.gp, 0);
+  if (paging && !wasPaging && registers.lo(StateOffset.efer) & Efer.lme) {
+    if (!(registers.lo(StateOffset.cr4) & Cr4.pae) || registers.attributes(Segment.cs) & Attribute.l) core.raise(Vector.gp, 0);
+  }
   registers.set(StateOffset.cr0, value, 0);
   core.modeChanged(true);
 }
 
 function writeCr4(core: Core, lo: number, hi: number): void {
-  if (hi !== 0 || lo & ~CR4_WRITABLE || !(lo & Cr4.pae)) core.raise(Vector.gp, 0);
+  if (hi !== 0 || lo & ~CR4_WRITABLE || (core.registers.isLongMode && !(lo & Cr4.pae))) core.raise(Vector.gp, 0);
   core.registers.set(StateOffset.cr4, lo, 0);
   core.modeChanged(true);
 }
@@ -74,7 +79,7 @@ controlRegisters.set(Op.MovCr, (core, instruction) => {
   if (first.kind === OperandKind.CtrlReg) {
     const number = first.reg;
     const lo = registers.gprLo(second.reg);
-    const hi = registers.gprHi(second.reg);
+    const hi = core.mode === LONG_MODE ? registers.gprHi(second.reg) : 0;
     switch (number) {
       case 0:
         if ((lo ^ intercepts.cr0Shadow) & intercepts.cr0Mask) return interceptRegister(core, ExitKind.CrAccess, number, CrAccess.write, second.reg);
@@ -110,7 +115,7 @@ controlRegisters.set(Op.MovCr, (core, instruction) => {
   let lo = registers.lo(offset);
   if (number === 0) lo = masked(lo, intercepts.cr0Mask, intercepts.cr0Shadow);
   if (number === 4) lo = masked(lo, intercepts.cr4Mask, intercepts.cr4Shadow);
-  registers.setGpr(first.reg, lo, registers.hi(offset));
+  registers.setGpr(first.reg, lo, core.mode === LONG_MODE ? registers.hi(offset) : 0);
   return Outcome.Done;
 });
 
@@ -131,19 +136,22 @@ controlRegisters.set(Op.Lmsw, (core, instruction) => {
   const source = readWord(core, instruction, instruction.operands[0]);
   const old = registers.lo(StateOffset.cr0);
   const SWITCHABLE = Cr0.pe | Cr0.mp | Cr0.em | Cr0.ts;
-  // LMSW can set PE but not clear it, and PE is set here already.
-  const differs = (source ^ intercepts.cr0Shadow) & intercepts.cr0Mask & (SWITCHABLE & ~Cr0.pe);
+  // LMSW can set PE but not clear it.
+  const touched = source & Cr0.pe ? SWITCHABLE : SWITCHABLE & ~Cr0.pe;
+  const differs = (source ^ intercepts.cr0Shadow) & intercepts.cr0Mask & touched;
   if (differs) return interceptRegister(core, ExitKind.CrAccess, 0, CrAccess.lmsw, source);
-  const changeable = SWITCHABLE & ~Cr0.pe & ~intercepts.cr0Mask;
+  const changeable = touched & ~intercepts.cr0Mask;
   registers.set(StateOffset.cr0, (old & ~changeable) | (source & changeable), 0);
+  core.modeChanged(true);
   return Outcome.Done;
 });
 
 controlRegisters.set(Op.Smsw, (core, instruction) => {
+  if (core.registers.lo(StateOffset.cr4) & Cr4.umip && core.registers.cpl !== 0) core.raise(Vector.gp, 0);
   const { registers, intercepts } = core;
   const value = masked(registers.lo(StateOffset.cr0), intercepts.cr0Mask, intercepts.cr0Shadow);
   const operand = instruction.operands[0];
-  if (operand.kind === OperandKind.Mem) core.writeSized(operandAddress(core, instruction), 2, value, 0, core.mmu.mode);
+  if (operand.kind === OperandKind.Mem) core.writeSized(operandAddress(core, instruction, true), 2, value, 0, core.mmu.mode);
   else writeRegister(core, operand.reg, instruction.operandSize, value, 0);
   return Outcome.Done;
 });
@@ -173,11 +181,11 @@ controlRegisters.set(Op.MovDr, (core, instruction) => {
   }
   const offset = number === 6 ? StateOffset.dr6 : number === 7 ? StateOffset.dr7 : StateOffset.dr0 + 8 * number;
   if (!write) {
-    registers.setGpr(register, registers.lo(offset), registers.hi(offset));
+    registers.setGpr(register, registers.lo(offset), core.mode === LONG_MODE ? registers.hi(offset) : 0);
     return Outcome.Done;
   }
   let lo = registers.gprLo(register);
-  const hi = registers.gprHi(register);
+  const hi = core.mode === LONG_MODE ? registers.gprHi(register) : 0;
   if (number >= 6 && hi !== 0) core.raise(Vector.gp, 0);
   if (number === 6) lo = (lo & DR6_WRITABLE) | DR6_SET;
   if (number === 7) lo = (lo & ~DR7_CLEAR) | DR7_SET;

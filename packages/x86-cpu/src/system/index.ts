@@ -1,10 +1,16 @@
 /** Instructions whose work is not arithmetic: done in TypeScript, one at a time, between runs of the interpreter. */
 import { controlRegisters } from './control-registers.js';
+import { decimal } from './decimal.js';
+import { farCalls } from './far-calls.js';
+import { fastCalls } from './fast-calls.js';
+import { frames } from './frames.js';
 import { msrs } from './msr.js';
 import type { SystemInstruction } from './outcome.js';
 import { portIo } from './port-io.js';
 import { processorState } from './processor-state.js';
+import { returns } from './returns.js';
 import { segments } from './segments.js';
+import { strings } from './strings.js';
 import { transfers } from './transfers.js';
 import { wideExchange } from './wide-exchange.js';
 import { OP_COUNT } from '../decode/op.js';
@@ -14,7 +20,7 @@ export { Outcome } from './outcome.js';
 /** By `Op`; undefined are instructions that this processor does not have, which are #UD. */
 export const systemInstructions: readonly (SystemInstruction | undefined)[] = ((): (SystemInstruction | undefined)[] => {
   const table = new Array<SystemInstruction | undefined>(OP_COUNT).fill(undefined);
-  for (const family of [controlRegisters, msrs, portIo, processorState, segments, transfers, wideExchange]) {
+  for (const family of [controlRegisters, decimal, farCalls, fastCalls, frames, msrs, portIo, processorState, returns, segments, strings, transfers, wideExchange]) {
     for (const [op, instruction] of family) table[op] = instruction;
   }
   return table;

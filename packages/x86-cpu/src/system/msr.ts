@@ -89,6 +89,7 @@ msrs.set(Op.Wrmsr, (core) => {
     if (field.holds === 'word' && hi !== 0) core.raise(Vector.gp, 0);
     if (field.holds === 'address' && !isCanonical(joinHalves(lo, hi))) core.raise(Vector.gp, 0);
     registers.set(field.offset, lo, hi);
+    registers.modeIsStale = true;
   } else if (number === Msr.efer) writeEfer(core, lo, hi);
   else if (number === Msr.pat) writePat(core, lo, hi);
   else if (number === Msr.tsc) {

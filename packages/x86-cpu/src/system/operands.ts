@@ -1,10 +1,13 @@
 import type { Linear } from '../code/block.js';
+import { LONG_MODE } from '../code/execution-mode.js';
 import { BASE_RIP, OperandKind } from '../decode/instruction.js';
 import type { Instruction, Operand } from '../decode/instruction.js';
+import { segmentOf } from '../lower/builder.js';
 import { Segment, SEGMENT_SIZE, StateOffset } from '../memory/layout.js';
 import type { Core } from '../processor/core.js';
 import { Vector } from '../processor/fault.js';
 import { joinHalves } from '../processor/registers.js';
+import { boundsOf } from '../processor/segment-bounds.js';
 
 const carry64 = new Int32Array(2);
 
@@ -15,8 +18,36 @@ function accumulate(lo: number, hi: number): void {
   carry64[1] = (carry64[1]! + hi + (sum > 0xffffffff ? 1 : 0)) | 0;
 }
 
-/** The linear address of an instruction's memory operand, segment base included. */
-export function operandAddress(core: Core, instruction: Instruction): Linear {
+/**
+ * The linear address of an offset in a segment: FS and GS have a base in 64-bit mode, all have base and limit otherwise. Accesses beyond the limit, or of
+ * a kind that the segment does not allow, are #GP(0), or #SS(0) in SS (SDM volume 3, 5.3).
+ */
+export function segmentAddress(core: Core, segment: number, offset: number, size: number, write: boolean): Linear {
+  const { registers } = core;
+  const base = registers.base(segment);
+  if (core.mode === LONG_MODE) return segment === Segment.fs || segment === Segment.gs ? base + offset : offset;
+  const { low, high } = boundsOf(registers.attributes(segment), registers.limit(segment), write, registers.isReal);
+  if (offset < low || offset + size - 1 > high) core.raise(segment === Segment.ss ? Vector.ss : Vector.gp, 0);
+  return ((base >>> 0) + offset) % 2 ** 32;
+}
+
+/** A pointer or counter register cut to the address size. */
+export function pointer(core: Core, register: number, addressSize: number): number {
+  if (addressSize === 8) return core.registers.gpr(register);
+  return addressSize === 4 ? core.registers.gprLo(register) >>> 0 : core.registers.gprLo(register) & 0xffff;
+}
+
+/** Bytes of an instruction's memory operand, at least 1. */
+function memorySize(instruction: Instruction): number {
+  for (let i = 0; i < instruction.operandCount; i++) {
+    const { kind, size } = instruction.operands[i]!;
+    if (kind === OperandKind.Mem) return Math.max(size, 1);
+  }
+  return 1;
+}
+
+/** The linear address of an instruction's memory operand, segment base included; outside 64-bit mode its segment must allow the access. */
+export function operandAddress(core: Core, instruction: Instruction, write = false): Linear {
   const { registers } = core;
   const { base, index, scale, segment } = instruction;
   carry64[0] = instruction.dispLo;
@@ -29,6 +60,10 @@ export function operandAddress(core: Core, instruction: Instruction): Linear {
     const lo = registers.gprLo(index);
     const hi = registers.gprHi(index);
     accumulate(lo << scale, scale === 0 ? hi : (hi << scale) | (lo >>> (32 - scale)));
+  }
+  if (core.mode !== LONG_MODE) {
+    const offset = instruction.addressSize === 2 ? carry64[0]! & 0xffff : carry64[0]! >>> 0;
+    return segmentAddress(core, segmentOf(instruction), offset, memorySize(instruction), write);
   }
   if (instruction.addressSize === 4) carry64[1] = 0;
   if (segment === Segment.fs || segment === Segment.gs) {
@@ -57,7 +92,7 @@ export function readWord(core: Core, instruction: Instruction, operand: Operand)
 
 /** Stores a selector-like value: 2 bytes to memory, zero-extended to the operand size in a register. */
 export function writeWord(core: Core, instruction: Instruction, operand: Operand, value: number): void {
-  if (operand.kind === OperandKind.Mem) core.writeSized(operandAddress(core, instruction), 2, value, 0, core.mmu.mode);
+  if (operand.kind === OperandKind.Mem) core.writeSized(operandAddress(core, instruction, true), 2, value, 0, core.mmu.mode);
   else writeRegister(core, operand.reg, instruction.operandSize, value, 0);
 }
 

@@ -2,13 +2,13 @@ import { ExitKind } from '../contract.js';
 import { OperandKind, Rep } from '../decode/instruction.js';
 import type { Instruction } from '../decode/instruction.js';
 import { Op } from '../decode/op.js';
-import { Segment, SEGMENT_SIZE, StateOffset } from '../memory/layout.js';
+import { Segment } from '../memory/layout.js';
 import { Flag } from '../microop/flags.js';
 import { IMPLICIT } from '../processor/core.js';
 import type { Core } from '../processor/core.js';
 import { Vector } from '../processor/fault.js';
 import { highHalf, joinHalves, lowHalf } from '../processor/registers.js';
-import { writeRegister } from './operands.js';
+import { pointer, segmentAddress, writeRegister } from './operands.js';
 import { intercept, Outcome } from './outcome.js';
 import type { SystemInstructions } from './outcome.js';
 
@@ -60,11 +60,6 @@ for (const op of [Op.In, Op.Out] as const) {
   });
 }
 
-/** A pointer or counter cut to the address size. */
-function pointer(core: Core, register: number, addressSize: number): number {
-  return addressSize === 4 ? core.registers.gprLo(register) >>> 0 : core.registers.gpr(register);
-}
-
 for (const op of [Op.Ins, Op.Outs] as const) {
   portIo.set(op, (core, instruction) => {
     const { registers } = core;
@@ -76,17 +71,16 @@ for (const op of [Op.Ins, Op.Outs] as const) {
     const count = pointer(core, RCX, addressSize);
     if (repeated && count === 0) return Outcome.Done;
     const register = op === Op.Ins ? RDI : RSI;
-    const at = pointer(core, register, addressSize);
+    const offset = pointer(core, register, addressSize);
+    const at = segmentAddress(core, op === Op.Ins ? Segment.es : segment >= 0 ? segment : Segment.ds, offset, size, op === Op.Ins);
     if (core.intercepts.io) {
-      const overridden = op === Op.Outs && (segment === Segment.fs || segment === Segment.gs);
-      const base = overridden ? registers.number(StateOffset.segments + segment * SEGMENT_SIZE + 8) : 0;
-      core.exit.gvaLo = lowHalf(at + base);
-      core.exit.gvaHi = highHalf(at + base);
+      core.exit.gvaLo = lowHalf(at);
+      core.exit.gvaHi = highHalf(at);
       return interceptPort(core, instruction, port, size, op === Op.Ins, true);
     }
     if (op === Op.Ins) core.writeSized(at, size, -1, -1, core.mmu.mode);
     else core.readSized(at, size, core.mmu.mode);
-    const next = at + (registers.systemFlags & Flag.df ? -size : size);
+    const next = offset + (registers.systemFlags & Flag.df ? -size : size);
     writeRegister(core, register, addressSize, lowHalf(next), highHalf(next));
     if (!repeated) return Outcome.Done;
     writeRegister(core, RCX, addressSize, lowHalf(count - 1), highHalf(count - 1));

@@ -130,17 +130,17 @@ for (const op of [Op.Clac, Op.Stac] as const) {
 
 processorState.set(Op.Popf, (core, instruction) => {
   const { registers } = core;
-  const size = instruction.operandSize === 2 ? 2 : 8;
-  const stack = registers.gpr(4);
-  core.readSized(stack, size, core.mmu.mode);
+  const size = instruction.operandSize;
+  const stack = core.stack.open();
+  const value = stack.popLow(size);
   const old = core.readFlags();
   // IOPL changes in ring 0 only, IF with enough privilege for it; VIF, VIP, VM and RF never (SDM volume 2, POPF).
   let writable: number = Flag.cf | Flag.pf | Flag.af | Flag.zf | Flag.sf | Flag.tf | Flag.df | Flag.of | Flag.nt;
-  if (size === 8) writable |= Flag.ac | Flag.id;
+  if (size > 2) writable |= Flag.ac | Flag.id;
   if (registers.cpl === 0) writable |= Flag.iopl;
   if (registers.cpl <= (old >> 12 & 3)) writable |= Flag.if;
-  core.writeFlags((old & ~writable) | (core.lo & writable));
-  registers.setNumber(StateOffset.gpr + 8 * 4, stack + size);
+  core.writeFlags((old & ~writable) | (value & writable));
+  stack.commit();
   return Outcome.Done;
 });
 
