@@ -12,3 +12,4 @@ export * from './tmk.js';
 export * from './u64.js';
 export * from './vmsa.js';
 export * from './vmx.js';
+export * from './vsm.js';

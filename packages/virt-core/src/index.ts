@@ -11,3 +11,4 @@ export * from './synic/index.js';
 export * from './time/index.js';
 export * from './timers/index.js';
 export * from './vp/index.js';
+export * from './vsm/index.js';

@@ -22,12 +22,15 @@ export const RAM_BYTES = 0x10_0000;
 /** CPUID leaf 0 of an Intel processor up to leaf 0x16: "GenuineIntel". */
 const intelLeaf0 = [0x16, 0x756e6547, 0x6c65746e, 0x49656e69] as const;
 
+/** What the entries of a VP other than the first begin with. */
+const prefixOf = (index: number): string => (index === 0 ? '' : `vp${index} `);
+
 /** An ioctl line whose every answer is written by the test; it logs what the paravisor asked of it. */
 export class ScriptedHclVp implements HclVp {
-  readonly index = 0;
+  readonly index: number;
   readonly runPage = new Uint8Array(4096);
   readonly apicPage = new Uint8Array(4096);
-  readonly log: string[];
+  readonly #log: string[];
   /** CPUID by leaf; leaves not here are zero. */
   readonly cpuidLeaves = new Map<number, readonly [number, number, number, number]>([[0, intelLeaf0]]);
   /** MSRs VTL2 may read. */
@@ -42,8 +45,13 @@ export class ScriptedHclVp implements HclVp {
   /** Called for each run ioctl. */
   onRun: () => RunStatus = () => RunStatus.Pending;
 
-  constructor(log: string[]) {
-    this.log = log;
+  constructor(log: string[], index: number) {
+    this.#log = log;
+    this.index = index;
+  }
+
+  #write(entry: string): void {
+    this.#log.push(prefixOf(this.index) + entry);
   }
 
   get cancelled(): boolean {
@@ -57,7 +65,7 @@ export class ScriptedHclVp implements HclVp {
     this.runPage[0] = 1;
   }
   run(): RunStatus {
-    this.log.push(`run${this.cancelled ? ' (cancel set)' : ''}`);
+    this.#write(`run${this.cancelled ? ' (cancel set)' : ''}`);
     return this.onRun();
   }
   tdcall(): number {
@@ -92,10 +100,10 @@ export class ScriptedHclVp implements HclVp {
     out.setBigInt(this.osTime ?? (this.tsc * 1_000_000_000n) / BigInt(TSC_HZ));
   }
   armTimer(osNs: ReadonlyU64): void {
-    this.log.push(`arm ${U64.of(0).set(osNs).toBigInt()}`);
+    this.#write(`arm ${U64.of(0).set(osNs).toBigInt()}`);
   }
   cancelTimer(): void {
-    this.log.push('cancel timer');
+    this.#write('cancel timer');
   }
 }
 
@@ -204,31 +212,41 @@ const RFLAGS_IF = 1 << 9;
 /** A backing that records each call of the loop, and does nothing else. */
 export class RecordingVp implements BackingVp {
   readonly context: BackingVpContext;
-  readonly log: string[];
+  readonly #log: string[];
   readonly vtlRegisters = [new PlainRegisters(), new PlainRegisters()];
   /** Called after each run ioctl: what the exit asks for. */
   onExit: (vtl: number) => void = () => {};
 
   constructor(context: BackingVpContext, log: string[]) {
     this.context = context;
-    this.log = log;
+    this.#log = log;
+  }
+
+  #write(entry: string): void {
+    this.#log.push(prefixOf(this.context.hcl.index) + entry);
   }
 
   readonly registers = (vtl: number): PlainRegisters => this.vtlRegisters[vtl]!;
   /** What is on offer in this round, by VTL: a vector, 2 for an NMI, −1 for nothing. */
   readonly #offered = [-1, -1];
 
-  initialize(vtl: number): void {
-    this.log.push(`initialize ${vtl}`);
+  /** Start states as they were given, by VTL. */
+  readonly initial: InitialRegisters[] = [];
+
+  initialize(vtl: number, registers: InitialRegisters): void {
+    this.initial[vtl] = registers;
+    this.#write(`initialize ${vtl}`);
   }
   switchVtl(from: number, to: number): void {
-    this.log.push(`switch ${from} ${to}`);
+    this.#write(`switch ${from} ${to}`);
   }
   flushTlb(vtl: number): void {
-    this.log.push(`flush ${vtl}`);
+    this.#write(`flush ${vtl}`);
   }
+  /** What the next entry of VTL0 injects already. */
+  queuedVector = -1;
   pendingEventVector(): number {
-    return -1;
+    return this.queuedVector;
   }
   /** An offer counts whatever its priority. */
   isInterruptPending(vtl: number, checkRflags: boolean): boolean {
@@ -240,24 +258,24 @@ export class RecordingVp implements BackingVp {
   }
   deliverPendingEvents(vtl: number): void {
     this.#offered.fill(-1);
-    this.log.push(`pending events ${vtl}`);
+    this.#write(`pending events ${vtl}`);
   }
   offerInterrupt(vtl: number, vector: number): void {
     this.#offered[vtl] = vector;
-    this.log.push(`offer ${vtl} ${vector}`);
+    this.#write(`offer ${vtl} ${vector}`);
   }
   offerNmi(vtl: number): void {
     this.#offered[vtl] = NMI;
-    this.log.push(`nmi ${vtl}`);
+    this.#write(`nmi ${vtl}`);
   }
   injectException(vtl: number, vector: number, errorCode: number): void {
-    this.log.push(`exception ${vtl} ${vector} ${errorCode}`);
+    this.#write(`exception ${vtl} ${vector} ${errorCode}`);
   }
   beforeRun(vtl: number, halted: boolean): void {
-    this.log.push(`before ${vtl}${halted ? ' halted' : ''}`);
+    this.#write(`before ${vtl}${halted ? ' halted' : ''}`);
   }
   afterRun(vtl: number, status: RunStatus): void {
-    this.log.push(`after ${vtl} ${status}`);
+    this.#write(`after ${vtl} ${status}`);
     this.onExit(vtl);
   }
 }
@@ -316,37 +334,55 @@ export const initialRegisters: InitialRegisters = {
   segments: [],
 };
 
-/** One VP on a scripted ioctl line under a recording backing; `isolation` and the interrupt rule as the test wants them. */
+/** VPs on a scripted ioctl line under a recording backing; `isolation` and the interrupt rule as the test wants them. */
 export class ScriptedMachine {
   readonly log: string[] = [];
   readonly memory = new FlatMemory(RAM_BYTES);
-  readonly vp = new ScriptedHclVp(this.log);
-  readonly hcl: Hcl = { checkExtension: () => -95, hvcall: () => 2, vps: [this.vp], memory: this.memory };
+  readonly vps: readonly ScriptedHclVp[];
+  /** The first VP. */
+  readonly vp: ScriptedHclVp;
+  readonly hcl: Hcl;
   readonly chipset = new RecordingChipset();
   readonly backing: Backing;
-  #recording: RecordingVp | null = null;
+  /** By VP index; filled when a paravisor is made. */
+  readonly recordings: RecordingVp[] = [];
+  /** Status the host answers a hypercall of VTL2 with, by call code; others are unknown to it. */
+  readonly hostStatus = new Map([
+    [0x0d, 0],
+    [0x0f, 0],
+  ]);
 
   constructor({
     isolation = 'none',
     isolationType = 3,
     enlightenments = 0xa24,
     interruptEndsHaltWithoutIf = false,
+    vps = 1,
     guestTimer = null as HardwareIsolatedGuestTimer | null,
   } = {}) {
+    this.vps = Array.from({ length: vps }, (_, index) => new ScriptedHclVp(this.log, index));
+    this.vp = this.vps[0]!;
+    this.hcl = {
+      checkExtension: () => -95,
+      hvcall: (control) => this.hostStatus.get(control.lo & 0xffff) ?? 2,
+      vps: this.vps,
+      memory: this.memory,
+    };
     const shared: BackingShared = {
       guestTimer: guestTimer ?? new RecordingTimer(this.log),
       usesHardwareTimer: true,
       hypervisorCpuid: { isolationType, enlightenments },
       interruptEndsHaltWithoutIf,
-      createVp: (context) => (this.#recording = new RecordingVp(context, this.log)),
+      createVp: (context) => (this.recordings[context.hcl.index] = new RecordingVp(context, this.log)),
     };
     this.backing = { name: 'recording', isolation, capabilities: { usesHardwareTimer: true }, options: {}, createShared: () => shared, machine: null };
   }
 
-  /** The recording VP; exists once a paravisor was made. */
+  /** The first recording VP; exists once a paravisor was made. */
   get recording(): RecordingVp {
-    if (this.#recording === null) throw new Error('no paravisor was made on this machine yet');
-    return this.#recording;
+    const [first] = this.recordings;
+    if (first === undefined) throw new Error('no paravisor was made on this machine yet');
+    return first;
   }
 
   get options() {

@@ -4,6 +4,10 @@ import type { GuestMemoryLine, Hcl, HclVp, ReadonlyU64 } from '@paravisor/hcl-pr
 import type { IsolationMachine } from './contract.js';
 import type { HostAnswers } from './host-answers.js';
 
+/** HvCallEnablePartitionVtl and HvCallEnableVpVtl (TLFS appendix A). */
+const ENABLE_PARTITION_VTL = 0x0d;
+const ENABLE_VP_VTL = 0x0f;
+
 /** What the driver is made of. */
 export interface DriverParts {
   readonly isolation: IsolationMachine;
@@ -33,11 +37,12 @@ export class Driver implements Hcl {
     return this.#parts.isolation.checkExtension(capability) ?? -Errno.EOPNOTSUPP;
   }
 
-  /** The host of this model knows no hypercall of VTL2's. */
-  hvcall(_control: ReadonlyU64, _input: Uint8Array, output: Uint8Array): number {
+  /** The host of this model knows two hypercalls of VTL2's, which make VTL1 known to it: they have no effect of their own here. */
+  hvcall(control: ReadonlyU64, _input: Uint8Array, output: Uint8Array): number {
     const { callHost, answers } = this.#parts;
     callHost();
     answers.output(output);
-    return answers.status(HvStatus.InvalidHypercallCode);
+    const code = control.lo & 0xffff;
+    return answers.status(code === ENABLE_PARTITION_VTL || code === ENABLE_VP_VTL ? HvStatus.Success : HvStatus.InvalidHypercallCode);
   }
 }

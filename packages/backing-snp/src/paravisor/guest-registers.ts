@@ -1,8 +1,9 @@
 /** A lower VTL's registers in its VMSA (APM volume 2, table B-4). */
 import { VIntr } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64, U64, U64Field, Vmsa } from '@paravisor/hcl-protocol';
+import { Segment } from '@paravisor/virt-core';
 import type { GuestRegisters, SegmentRegister, Table, TableRegister } from '@paravisor/virt-core';
-import { Efer, accessRightsOf, lowGprs, segmentSelectors, tableSelectors, vmsaAttributesOf } from '../abi/index.js';
+import { Efer, accessRightsOf, dplOf, lowGprs, segmentSelectors, tableSelectors, vmsaAttributesOf } from '../abi/index.js';
 
 /** The general registers in the order RAX RCX RDX RBX RSP RBP RSI RDI R8 .. R15. */
 export const gprFields = (vmsa: Vmsa): readonly U64Field[] => [...lowGprs.map((name) => vmsa[name]), ...vmsa.r8to15];
@@ -86,12 +87,14 @@ export class SnpGuestRegisters implements GuestRegisters {
     out.base.set(from.base);
   }
 
+  /** The privilege level goes with SS. */
   writeSegment(index: number, { selector, attributes, limit, base }: SegmentRegister): void {
     const to = this.#vmsa.selectors[segmentSelectors[index]!]!;
     to.selector = selector;
     to.attributes = vmsaAttributesOf(attributes);
     to.limit = limit;
     to.base.set(base);
+    if (index === Segment.Ss) this.#vmsa.cpl = dplOf(to.attributes);
   }
 
   readTable(table: Table, out: TableRegister): void {

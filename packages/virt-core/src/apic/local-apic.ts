@@ -276,6 +276,16 @@ export class LocalApic implements IpiTarget {
     this.requests.work = 0;
   }
 
+  /** INIT: registers as after power-on; mode and base stay, and so do staged requests, a start-up IPI among them (openvmm `x86_init`). */
+  init(): void {
+    this.#resetRegisters();
+  }
+
+  /** Interrupts that the host asked for, 256 bits in eight banks: edge-triggered requests, taken at once. Dropped while software-disabled. */
+  requestProxied(vectors: Uint32Array): void {
+    if (this.softwareEnabled) this.requests.addEdges(vectors);
+  }
+
   #resetRegisters(): void {
     this.#ldr = 0;
     this.#clusterMode = false;

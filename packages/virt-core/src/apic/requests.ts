@@ -3,6 +3,7 @@ import { DeliveryMode } from '@paravisor/hcl-protocol';
 import { VectorSet } from './vector-set.js';
 
 const FIRST_LEGAL_VECTOR = 16;
+const LEGAL_IN_BANK_0 = 0xffff0000;
 
 /** Requests that are no vectors. */
 export const Work = { Init: 1, StartUp: 2, Nmi: 4 } as const;
@@ -63,6 +64,16 @@ export class ApicRequests {
       if (autoEoi !== 0) this.activeAutoEoi = true;
     }
     this.#afterIrrChange();
+  }
+
+  /** Puts edge-triggered requests into IRR, without staging them; vectors below 16 are dropped. */
+  addEdges(vectors: Uint32Array): void {
+    for (let bank = 0; bank < this.irr.banks.length; bank++) {
+      const added = bank === 0 ? vectors[bank]! & LEGAL_IN_BANK_0 : vectors[bank]!;
+      this.irr.banks[bank]! |= added;
+      this.tmr.banks[bank]! &= ~added;
+      this.#autoEoi.banks[bank]! &= ~added;
+    }
   }
 
   /** The highest vector of IRR, if its priority class is above that in service; −1 for none. */

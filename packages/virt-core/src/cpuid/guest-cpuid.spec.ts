@@ -34,7 +34,7 @@ describe('hypervisor leaves (TLFS, values of openvmm)', () => {
 
   it('0x40000003 to 0x40000005 give features, enlightenments and limits', () => {
     const cpuid = guest(new ScriptedMachine({ enlightenments: 0xe2c }));
-    expect(cpuid(0x40000003)).toEqual([0xe7e, 0x6a8000, 0, 0x4018c530]);
+    expect(cpuid(0x40000003)).toEqual([0xe7e, 0x6b8000, 0, 0x4018c530]);
     expect(cpuid(0x40000004)).toEqual([0xe2c, 0xffffffff, 0, 0]);
     expect(cpuid(0x40000005)).toEqual([2048, 2048, 0, 0]);
   });

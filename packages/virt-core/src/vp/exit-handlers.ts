@@ -1,5 +1,4 @@
-import type { U64 } from '@paravisor/hcl-protocol';
-import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
+import type { ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import type { BackingVp, Chipset, EmulationStatus, ExitHandlers, MsrStatus } from '../contract/index.js';
 import type { GuestCpuid } from '../cpuid/index.js';
 import { HypercallDispatcher } from '../hypercall/index.js';

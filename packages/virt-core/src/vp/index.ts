@@ -1,5 +1,5 @@
 /** The VP loop and what a partition's VPs share. How a VP is entered and what an exit looks like is the backing's. */
-export { Activity } from './lower-vtl.js';
+export { Activity, WakeReason } from './lower-vtl.js';
 export { createParavisor } from './paravisor.js';
 export type { Paravisor, ParavisorOptions } from './paravisor.js';
 export { ParavisorVp } from './paravisor-vp.js';

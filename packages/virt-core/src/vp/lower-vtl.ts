@@ -15,6 +15,16 @@ export const Activity = {
 } as const;
 export type Activity = (typeof Activity)[keyof typeof Activity];
 
+/** Why a VP is to go round, by VTL; bits (openvmm `WakeReason`). */
+export const WakeReason = {
+  /** Something was staged in the APIC: the round looks at staged requests. */
+  Apic: 1,
+  /** A message waits for a SINT. */
+  MessageQueues: 2,
+  /** A start request waits (`VpVsm.requests`). */
+  StartEnableVtl: 4,
+} as const;
+
 /** One lower VTL of one VP, as the loop keeps it: plain state and the devices that belong to it. */
 export interface LowerVtl {
   readonly vtl: number;
@@ -23,11 +33,11 @@ export interface LowerVtl {
   readonly messages: MessageQueues;
   readonly msrs: GuestMsrs;
   readonly assistPage: VpAssistPage;
-  /** The backing gave it registers: it takes part in the loop. */
+  /** It has a start state: it takes part in the loop. */
   enabled: boolean;
   activity: Activity;
-  /** Something was staged in its APIC since the last round began. */
-  woken: boolean;
+  /** `WakeReason` bits that came since the last round began. Other VPs' threads add to them. */
+  wakeReasons: number;
   /** This round looks at staged requests. */
   scanIrr: boolean;
 }

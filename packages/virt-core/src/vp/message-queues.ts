@@ -15,13 +15,26 @@ export class MessageQueues {
     this.#synic = synic;
   }
 
-  /** Queues a 256-byte message for `sint`; the next scan that finds the slot free posts it. Throws `RangeError` for another size or a SINT above 15. */
-  enqueue(sint: number, message: Uint8Array): void {
+  /**
+   * Queues a 256-byte message for `sint`; the next scan that finds the slot free posts it. True when it is the first of its SINT: the VP is to be woken for
+   * it. Throws `RangeError` for another size or a SINT above 15.
+   */
+  enqueue(sint: number, message: Uint8Array): boolean {
     const queue = this.#waiting[sint];
     if (queue === undefined) throw new RangeError(`SINT ${sint}: there are ${SINT_COUNT}`);
     if (message.length !== hvMessageLayout.size) throw new RangeError(`a message is ${hvMessageLayout.size} bytes, not ${message.length}`);
     queue.push(message.slice());
     this.#sints |= 1 << sint;
+    return queue.length === 1;
+  }
+
+  /** In the VP's own thread, after a wake-up for messages: those for masked SINTs are dropped, the slots of the others are asked for. */
+  prepare(): void {
+    for (let sint = 0; sint < SINT_COUNT; sint++) {
+      if ((this.#sints & (1 << sint)) === 0 || !this.#synic.sints.isMasked(sint)) continue;
+      this.#waiting[sint]!.length = 0;
+      this.#sints &= ~(1 << sint);
+    }
     this.#synic.requestSintReadiness(this.#sints);
   }
 

@@ -1,6 +1,6 @@
 import { DeliveryMode, HvMsr, RunStatus, StimerConfig, U64 } from '@paravisor/hcl-protocol';
 import { describe, expect, it } from 'vitest';
-import { ScriptedMachine, initialRegisters } from '../../test/scripted-partition.js';
+import { ScriptedMachine } from '../../test/scripted-partition.js';
 import { createParavisor } from './index.js';
 
 const VECTOR = 0x50;
@@ -201,26 +201,6 @@ describe('halted VPs', () => {
   });
 });
 
-describe('two lower VTLs', () => {
-  it("scans VTL1 first, and an interrupt for VTL1 pre-empts VTL0", () => {
-    const { machine, vp, handlers, armStimer } = start();
-    vp.enableVtl(1, initialRegisters);
-    handlers.writeMsr(1, HvMsr.Stimer0Count, U64.of(9_000n));
-    handlers.writeMsr(1, HvMsr.Stimer0Config, U64.of(BigInt(StimerConfig.Enabled | StimerConfig.DirectMode | (0x60 << StimerConfig.ApicVectorShift))));
-    armStimer(5_000n);
-    vp.prepare();
-    const log = machine.takeLog();
-    expect(log.filter((entry) => entry.startsWith('update'))).toEqual(['update 0 9000', 'update 0 5000']);
-    expect(log.at(-1)).toBe('before 0');
-
-    vp.complete(RunStatus.Finished);
-    vp.requestInterrupt(1, DeliveryMode.Fixed, 0x60, false);
-    vp.prepare();
-    expect(machine.takeLog()).toEqual(expect.arrayContaining(['offer 1 96', 'before 1']));
-    expect(vp.activeVtl).toBe(1);
-  });
-});
-
 describe('messages from the paravisor', () => {
   it('are posted one a scan while the slot is free, and wait while it is busy', () => {
     const { machine, vp, write } = start();
@@ -260,13 +240,6 @@ describe('the bounds of a message', () => {
 });
 
 describe('the end of a VP', () => {
-  it('an INIT to the VP ends it, and says why', () => {
-    const { vp } = start();
-    vp.requestInterrupt(0, DeliveryMode.Init, 0, false);
-    expect(vp.prepare()).toBe(false);
-    expect(vp.fault?.reason).toContain('INIT');
-  });
-
   it('a fatal exit is recorded once and stops the loop', () => {
     const { machine, paravisor, vp, handlers } = start();
     machine.vp.onRun = () => RunStatus.Finished;

@@ -1,9 +1,9 @@
 import { RunStatus, U64, viewRunPage } from '@paravisor/hcl-protocol';
-import type { Hcl, HclVp, RunPage } from '@paravisor/hcl-protocol';
+import type { Hcl, HclVp, ReadonlyU64, RunPage } from '@paravisor/hcl-protocol';
 import { LocalApic } from '../apic/index.js';
 import type { ApicWork, LocalApicSet } from '../apic/index.js';
 import { OffloadResult } from '../contract/index.js';
-import type { BackingShared, BackingVp, Chipset, InitialRegisters, TimerObserver, VpFault } from '../contract/index.js';
+import type { BackingShared, BackingVp, Chipset, InitialRegisters, MsrStatus, TimerObserver, VpFault } from '../contract/index.js';
 import { GuestCpuid } from '../cpuid/index.js';
 import type { HypervisorCpuidParameters } from '../cpuid/index.js';
 import type { HypercallTable } from '../hypercall/index.js';
@@ -12,10 +12,14 @@ import { ArchitecturalMsrs, GuestMsrs, VpAssistPage } from '../msr/index.js';
 import type { HypervisorRegisters } from '../msr/index.js';
 import { filterProxiedVectors, Synic } from '../synic/index.js';
 import { ReferenceClock, VmTimeAccess } from '../time/index.js';
+import { StartKind, VpVsm, VtlSwitch } from '../vsm/index.js';
+import type { GuestVsm, VsmVp } from '../vsm/index.js';
 import { VpExitHandlers } from './exit-handlers.js';
-import { Activity } from './lower-vtl.js';
+import { Activity, WakeReason } from './lower-vtl.js';
 import type { LowerVtl } from './lower-vtl.js';
 import { MessageQueues } from './message-queues.js';
+import { ProxiedInterrupts } from './proxied-interrupts.js';
+import { resetRegisters, writeInitState, writeStartupState } from './reset-state.js';
 
 const VTL0 = 0;
 const VTL1 = 1;
@@ -41,15 +45,18 @@ export interface ParavisorVpOptions {
   readonly apicSets: readonly LocalApicSet[];
   readonly hypervisorRegisters: readonly HypervisorRegisters[];
   readonly hypercalls: HypercallTable;
+  readonly vsm: GuestVsm;
 }
 
 /**
  * One VP's thread in user mode: openvmm's loop around the run ioctl (`UhProcessor::run_vp`), cut in two at the ioctl, since a JavaScript thread cannot
  * block in it. `prepare`, the ioctl, `complete`, and again; `run` does just that.
  */
-export class ParavisorVp {
+export class ParavisorVp implements VsmVp {
   readonly index: number;
   readonly backing: BackingVp;
+  readonly vsm: VpVsm;
+  readonly vtlSwitch: VtlSwitch;
   readonly #hcl: HclVp;
   readonly #runPage: RunPage;
   readonly #shared: BackingShared;
@@ -61,7 +68,10 @@ export class ParavisorVp {
   readonly #refTime = new U64();
   readonly #hostTime = new U64();
   readonly #osTime = new U64();
-  #activeVtl = VTL0;
+  readonly #guestVsm: GuestVsm;
+  readonly #handlers: VpExitHandlers;
+  readonly #proxied: ProxiedInterrupts;
+  /** The round is over, and the ioctl has not returned: who wakes this VP has to call it back. */
   #insideRun = false;
   #fault: VpFault | null = null;
 
@@ -75,6 +85,15 @@ export class ParavisorVp {
     this.#vmTime = new VmTimeAccess(hclVp, vmTimeOrigin.vmTime, vmTimeOrigin.osNs);
     this.#clock = new ReferenceClock(hclVp, options.tscFrequency);
     this.#vtls = [this.#createVtl(options, VTL0), this.#createVtl(options, VTL1)];
+    this.#guestVsm = options.vsm;
+    this.vsm = new VpVsm(this.index);
+    const { apic: vtl1Apic, assistPage: vtl1AssistPage } = this.#vtls[VTL1]!;
+    this.vtlSwitch = new VtlSwitch({
+      vsm: this.vsm,
+      assistPage: vtl1AssistPage,
+      requestVtl1Interrupt: (vector, autoEoi) => vtl1Apic.requestSynicInterrupt(vector, autoEoi),
+    });
+    this.#proxied = new ProxiedInterrupts(this.#runPage, this.#vtls[VTL0]!.apic);
 
     const handlers = new VpExitHandlers({
       vtls: this.#vtls,
@@ -83,12 +102,14 @@ export class ParavisorVp {
       hypercalls: { vp: this.index, memory: options.hcl.memory, table: options.hypercalls },
       fatal: (vtl, reason) => this.#recordFault(vtl, reason),
     });
+    this.#handlers = handlers;
     const apics = this.#vtls.map(({ apic }) => apic);
     const synics = this.#vtls.map(({ synic }) => synic);
     const assistPages = this.#vtls.map(({ assistPage }) => assistPage);
     this.backing = shared.createVp({ hcl: hclVp, vmTime: this.#vmTime, apics, synics, assistPages, handlers });
     const emulator = new MmioEmulator({ backing: this.backing, hclVp, memory: options.hcl.memory, apics, chipset: options.chipset, fatal: handlers.fatal.bind(handlers) });
     handlers.connect(this.backing, emulator);
+    this.vtlSwitch.connect(this.backing);
   }
 
   /** Why the VP ended, or null while it lives. */
@@ -98,7 +119,11 @@ export class ParavisorVp {
 
   /** The VTL that ran last, or runs next. */
   get activeVtl(): number {
-    return this.#activeVtl;
+    return this.vtlSwitch.activeVtl;
+  }
+
+  get apicId(): number {
+    return this.#vtls[VTL0]!.apic.apicId;
   }
 
   /** The local APIC of a lower VTL: for devices and debuggers. */
@@ -106,13 +131,19 @@ export class ParavisorVp {
     return this.#vtls[vtl]!.apic;
   }
 
-  /** Gives a lower VTL its start state and lets it take part. A VP other than the first waits for its start-up IPI in VTL0. */
-  enableVtl(vtl: number, registers: InitialRegisters): void {
-    this.backing.initialize(vtl, registers);
-    const lowerVtl = this.#vtls[vtl]!;
-    lowerVtl.enabled = true;
-    lowerVtl.woken = true;
-    if (vtl === VTL0 && this.index !== 0) lowerVtl.activity = Activity.WaitForSipi;
+  readMsr(vtl: number, msr: number, out: U64): MsrStatus {
+    return this.#handlers.readMsr(vtl, msr, out);
+  }
+
+  writeMsr(vtl: number, msr: number, value: ReadonlyU64): MsrStatus {
+    return this.#handlers.writeMsr(vtl, msr, value);
+  }
+
+  /** Power-on: the first VP's VTL0 has the loader's registers; the others' wait for a start-up IPI or a start by hypercall. */
+  powerOn(registers: InitialRegisters): void {
+    const first = this.index === 0;
+    this.#enable(VTL0, first ? registers : resetRegisters(this.#hcl));
+    if (!first) this.#vtls[VTL0]!.activity = Activity.WaitForSipi;
   }
 
   /** A device's interrupt message for this VP alone (`DeliveryMode`, vector): staged in its APIC, and the VP is woken. */
@@ -122,8 +153,7 @@ export class ParavisorVp {
 
   /** Queues a 256-byte message from the paravisor to a SINT of a lower VTL. */
   postMessage(vtl: number, sint: number, message: Uint8Array): void {
-    this.#vtls[vtl]!.messages.enqueue(sint, message);
-    this.wake(vtl);
+    if (this.#vtls[vtl]!.messages.enqueue(sint, message)) this.wake(vtl, WakeReason.MessageQueues);
   }
 
   /** As `postMessage`, for a message that a guest sent. False when as many of those wait at the SINT as may. */
@@ -141,13 +171,22 @@ export class ParavisorVp {
   /** Guest translations of `vtl` are forgotten before its next instruction: a thread that is inside the run ioctl is called back for it. */
   flushTlb(vtl: number): void {
     this.backing.flushTlb(vtl);
-    if (this.#insideRun) this.#runPage.cancel = 1;
+    if (this.#insideRun) this.#hcl.wake();
   }
 
-  /** Something waits in this VP's APIC: its next round looks. A thread that is inside the run ioctl is called back. */
-  wake(vtl: number): void {
-    this.#vtls[vtl]!.woken = true;
-    if (this.#insideRun) this.#runPage.cancel = 1;
+  wakeForStart(vtl: number): void {
+    this.wake(vtl, WakeReason.StartEnableVtl);
+  }
+
+  /**
+   * Something waits for this VP: its next round looks. A thread that is inside the run ioctl is called back, unless it has been for the same reason; one
+   * in user mode goes round before it enters the ioctl.
+   */
+  wake(vtl: number, reason: number): void {
+    const lowerVtl = this.#vtls[vtl]!;
+    if ((lowerVtl.wakeReasons & reason) !== 0) return;
+    lowerVtl.wakeReasons |= reason;
+    if (this.#insideRun) this.#hcl.wake();
   }
 
   /** Goes round until the machine wants the thread back (the ioctl is pending: call again later) or the VP ended. Returns the fault then. */
@@ -155,8 +194,7 @@ export class ParavisorVp {
     for (;;) {
       if (!this.#insideRun && !this.prepare()) return this.#fault;
       const status = this.#hcl.run();
-      this.#insideRun = status === RunStatus.Pending;
-      if (this.#insideRun) return null;
+      if (status === RunStatus.Pending) return null;
       this.complete(status);
     }
   }
@@ -165,7 +203,7 @@ export class ParavisorVp {
   prepare(): boolean {
     if (this.#fault !== null) return false;
     let rounds = 1;
-    for (this.#round(); this.#hasMoreToDo(); this.#round()) {
+    while (this.#round() || this.#hasMoreToDo()) {
       if (rounds++ < MAX_ROUNDS) continue;
       // Timers that come due faster than a round must not hold the thread here for ever: it goes round by way of the ioctl.
       this.#runPage.cancel = 1;
@@ -173,29 +211,33 @@ export class ParavisorVp {
     }
     if (this.#fault !== null) return false;
     this.#armHostTimer();
-    this.backing.beforeRun(this.#activeVtl, this.#vtls[this.#activeVtl]!.activity !== Activity.Running);
+    const { activeVtl } = this;
+    this.#insideRun = true;
+    this.backing.beforeRun(activeVtl, this.#vtls[activeVtl]!.activity !== Activity.Running);
     return true;
   }
 
   /** Everything of a round after the run ioctl returned `status`, which is not Pending. */
   complete(status: RunStatus): void {
-    if (status === RunStatus.Failed) this.#recordFault(this.#activeVtl, `the run ioctl failed with errno ${this.#hcl.runErrno}`);
-    else this.backing.afterRun(this.#activeVtl, status);
+    this.#insideRun = false;
+    if (status === RunStatus.Failed) this.#recordFault(this.activeVtl, `the run ioctl failed with errno ${this.#hcl.runErrno}`);
+    else this.backing.afterRun(this.activeVtl, status);
   }
 
-  #round(): void {
+  /** True when the round is to be repeated: VTL1 has to hear of an interrupt of VTL0 (VINA). */
+  #round(): boolean {
     this.#runPage.cancel = 0;
     this.#vmTime.cancelTimeout();
     this.#takeWakeReasons();
-    this.#processInterrupts();
+    return this.#processInterrupts();
   }
 
   /**
-   * Whether the thread goes round again before it may block in the ioctl: the VP woke itself in its scan (openvmm's `pre_block`), or the timeout is not
-   * in the future, which costs the host nothing: only a time ahead is armed (`poll_timer` in openvmm's `run_vp`).
+   * Whether the thread goes round again before it may block in the ioctl: the timeout is not in the future, which costs the host nothing, since only a time
+   * ahead is armed (`poll_timer` in openvmm's `run_vp`), or the VP woke itself in its round (openvmm's `pre_block`).
    */
   #hasMoreToDo(): boolean {
-    return this.#vtls[VTL0]!.woken || this.#vtls[VTL1]!.woken || this.#timeoutHasCome();
+    return (this.#vtls[VTL0]!.wakeReasons | this.#vtls[VTL1]!.wakeReasons) !== 0 || this.#timeoutHasCome();
   }
 
   /** Leaves the timeout's OS time in `#hostTime`. */
@@ -207,27 +249,53 @@ export class ParavisorVp {
   }
 
   #takeWakeReasons(): void {
-    for (const lowerVtl of this.#vtls) {
-      lowerVtl.scanIrr = lowerVtl.woken;
-      lowerVtl.woken = false;
+    for (let vtl = VTL1; vtl >= VTL0; vtl--) {
+      const lowerVtl = this.#vtls[vtl]!;
+      const reasons = lowerVtl.wakeReasons;
+      lowerVtl.wakeReasons = 0;
+      lowerVtl.scanIrr = (reasons & WakeReason.Apic) !== 0;
+      if ((reasons & WakeReason.MessageQueues) !== 0) lowerVtl.messages.prepare();
+      if ((reasons & WakeReason.StartEnableVtl) !== 0) this.#takeStartRequest(vtl);
     }
   }
 
+  /** Enabling gives VTL1 its state; starting gives the VP one and lets it run, from the highest VTL it has (openvmm `hcvm_handle_vp_start_enable_vtl`). */
+  #takeStartRequest(vtl: number): void {
+    const request = this.vsm.requests[vtl]!;
+    if (request === null) return;
+    this.vsm.requests[vtl] = null;
+    const registers = this.backing.registers(vtl);
+    if (request.kind === StartKind.EnableVpVtl) {
+      this.vsm.vtl1Enabled = true;
+      this.#enable(vtl, request.toInitialRegisters(registers));
+    } else {
+      request.writeTo(registers);
+      if (vtl === VTL1 || this.vsm.vtl1Enabled) this.vtlSwitch.activeVtl = VTL1;
+    }
+    this.#vtls[vtl]!.activity = Activity.Running;
+  }
+
+  /** Its first round looks at staged requests. */
+  #enable(vtl: number, registers: InitialRegisters): void {
+    this.backing.initialize(vtl, registers);
+    const lowerVtl = this.#vtls[vtl]!;
+    lowerVtl.enabled = true;
+    lowerVtl.wakeReasons |= WakeReason.Apic;
+  }
+
   /** VTL1 first, so that of two deadlines and two interrupts its own counts first. */
-  #processInterrupts(): void {
+  #processInterrupts(): boolean {
     this.#shared.guestTimer.clearDeadline(this.backing);
-    this.backing.deliverPendingEvents(this.#activeVtl);
+    this.backing.deliverPendingEvents(this.activeVtl);
+    // What VTL1 gives VTL0 ends a halt of it.
+    if (this.vtlSwitch.deliverExitEvent()) this.#vtls[VTL0]!.activity = Activity.Running;
     for (let vtl = VTL1; vtl >= VTL0; vtl--) {
       const lowerVtl = this.#vtls[vtl]!;
       if (!lowerVtl.enabled) continue;
       this.#scanSynic(lowerVtl);
       this.#pollApic(lowerVtl);
     }
-    // VTL1 pre-empts VTL0; it gives the VP back by itself.
-    if (this.#activeVtl === VTL0 && this.#vtls[VTL1]!.enabled && this.backing.isInterruptPending(VTL1, false)) {
-      this.backing.switchVtl(VTL0, VTL1);
-      this.#activeVtl = VTL1;
-    }
+    return this.vtlSwitch.handleInterrupts();
   }
 
   /**
@@ -246,17 +314,34 @@ export class ParavisorVp {
 
   #pollApic(lowerVtl: LowerVtl): void {
     const { vtl, apic } = lowerVtl;
+    if (vtl === VTL0) this.#proxied.take();
     const work = apic.scan(this.#vmTime, lowerVtl.scanIrr);
-    if (work.init) this.#recordFault(vtl, 'the guest sent this VP an INIT, and resetting a VP is not modelled');
-    if (lowerVtl.activity === Activity.WaitForSipi) {
-      if (work.sipi >= 0) this.#recordFault(vtl, 'the guest sent this VP a start-up IPI, and starting application processors is not modelled');
-      return;
-    }
+    if (work.init && this.#mayBeStarted(vtl)) this.#init(lowerVtl);
+    if (lowerVtl.activity === Activity.WaitForSipi && work.sipi >= 0 && this.#mayBeStarted(vtl)) this.#startUp(lowerVtl, work.sipi);
+    // Interrupts are ignored while waiting for the start-up IPI.
+    if (lowerVtl.activity === Activity.WaitForSipi) return;
     const offload = this.backing.offloadApic(vtl);
     // Hardware that keeps the APIC's requests ends the halt by what it would deliver (openvmm, TDX `process_interrupts`).
     if (offload === OffloadResult.Pending) lowerVtl.activity = Activity.Running;
     if (offload !== OffloadResult.NotOffloaded) work.interrupt = -1;
     if (work.nmi || work.interrupt >= 0) this.#offer(lowerVtl, work);
+  }
+
+  /** INIT and start-up IPIs are for VTL0, unless VTL1 forbids them. */
+  #mayBeStarted(vtl: number): boolean {
+    return vtl === VTL0 && !this.#guestVsm.denyLowerVtlStartup;
+  }
+
+  /** The first VP goes on as it was, halted or running, from its reset vector; others wait for a start-up IPI. */
+  #init(lowerVtl: LowerVtl): void {
+    writeInitState(this.backing.registers(lowerVtl.vtl), this.#hcl);
+    lowerVtl.apic.init();
+    if (this.index !== 0) lowerVtl.activity = Activity.WaitForSipi;
+  }
+
+  #startUp(lowerVtl: LowerVtl, vector: number): void {
+    writeStartupState(this.backing.registers(lowerVtl.vtl), vector);
+    lowerVtl.activity = Activity.Running;
   }
 
   #offer(lowerVtl: LowerVtl, { nmi, interrupt }: ApicWork): void {
@@ -317,7 +402,7 @@ export class ParavisorVp {
       }),
       enabled: false,
       activity: Activity.Running,
-      woken: false,
+      wakeReasons: 0,
       scanIrr: false,
     };
     return lowerVtl;

@@ -9,6 +9,8 @@ import type { ProcessorVendor } from '../msr/index.js';
 import { SynicPorts } from '../synic/index.js';
 import type { SynicTarget } from '../synic/index.js';
 import { ReferenceTimeScale } from '../time/index.js';
+import { GuestVsm, vsmHypercalls } from '../vsm/index.js';
+import { WakeReason } from './lower-vtl.js';
 import { ParavisorVp } from './paravisor-vp.js';
 import { tscFrequencyOf } from './tsc-frequency.js';
 
@@ -29,6 +31,8 @@ export interface ParavisorOptions {
   readonly vmTimeOrigin?: bigint;
   /** Do not tell the guest that it is isolated. */
   readonly hideIsolation?: boolean;
+  /** Offer the guest virtual secure mode, VTL1; true unless said otherwise. Without it the guest's hypercalls for it are denied. */
+  readonly guestVsm?: boolean;
 }
 
 /** A partition's paravisor: its VPs and what they share. */
@@ -55,7 +59,9 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
 
   const vps: ParavisorVp[] = [];
   const perVtl = <T>(create: () => T): T[] => Array.from({ length: LOWER_VTLS }, create);
-  const waker = { wake: (vp: number, vtl: number) => vps[vp]!.wake(vtl) };
+  const waker = { wake: (vp: number, vtl: number) => vps[vp]!.wake(vtl, WakeReason.Apic) };
+  const guestVsm = options.guestVsm ?? true;
+  const vsm = new GuestVsm(guestVsm);
   const registers = { memory: hcl.memory, vendor: vendorOf(firstVp), referenceScale: new ReferenceTimeScale(tscFrequency).pageScale };
   // What hypercalls reach at other VPs.
   const targets = {
@@ -73,7 +79,7 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
     observer: options.timerObserver ?? silentTimerObserver,
     tscFrequency,
     vmTimeOrigin: vmTimeOriginOf(firstVp, options.vmTimeOrigin ?? 0n),
-    cpuid: { ...shared.hypervisorCpuid, hideIsolation: options.hideIsolation ?? false, guestVsm: false },
+    cpuid: { ...shared.hypervisorCpuid, hideIsolation: options.hideIsolation ?? false, guestVsm },
     apicSets: perVtl(() => new LocalApicSet(waker)),
     hypervisorRegisters: perVtl(() => new HypervisorRegisters(registers)),
     hypercalls: hypercallTable([
@@ -83,10 +89,12 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
       sendSyntheticClusterIpi(targets),
       sendSyntheticClusterIpiEx(targets),
       ...flushCalls(targets),
+      ...vsmHypercalls({ hcl, vsm, vps }),
     ]),
+    vsm,
   };
   for (const hclVp of hcl.vps) vps.push(new ParavisorVp({ ...common, hclVp }));
-  for (const vp of vps) vp.enableVtl(0, options.initialRegisters);
+  for (const vp of vps) vp.powerOn(options.initialRegisters);
 
   return {
     vps,
