@@ -231,7 +231,8 @@ describe('messages and events through a running VP', () => {
     paravisor.ports.addMessagePort(1, { to: { vp: 0, vtl: 1, sint: 2 } });
     wrmsr(HvMsr.Simp, 0x6001, 1);
     wrmsr(HvMsr.Sint0 + 2, 0x72, 1);
-    paravisor.vps[0]!.enableVtl(1, machine.options.initialRegisters);
+    expect(call(0, HvCallCode.EnablePartitionVtl, bytesOf([[8, -1], [1, 1], [7, 0]]))).toBe(BigInt(Success));
+    expect(call(0, HvCallCode.EnableVpVtl, bytesOf([[8, -1], [4, 0], [1, 1], [227, 0]]))).toBe(BigInt(Success));
     post(1);
     paravisor.vps[0]!.prepare();
     expect(viewHvMessage(machine.memory.bytes, 0x6000 + 512).type).toBe(7);
