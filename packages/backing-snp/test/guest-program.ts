@@ -72,12 +72,21 @@ export class GuestProgram {
     this.vmsa = viewVmsa(this.hcl.vmsa(0)!);
     initializeVmsa(this.vmsa, 0, registers);
     this.exitMessage = viewExitMessage(this.hcl.runPage);
-    viewSnpRunPage(this.hcl.runPage).targetVtl = 0;
   }
 
-  /** Frees the VMSA and runs it, as user mode does. Returns the exit code. */
-  run(): number {
-    const { vIntrCntrl, guestErrorCode } = this.vmsa;
+  /** Gives VTL1 the same registers, but its own program, and opens RAM to it. Returns its VMSA. */
+  enableVtl1(at: number, code: readonly number[]): Vmsa {
+    this.machine.loadImage(at, Uint8Array.from(code));
+    const vmsa = viewVmsa(this.hcl.vmsa(1)!);
+    initializeVmsa(vmsa, 1, { ...registers, rip: BigInt(at) });
+    this.pages.openToVtl1(0);
+    return vmsa;
+  }
+
+  /** Frees the VMSA of a VTL and runs it, as user mode does. Returns the exit code. */
+  run(vtl = 0): number {
+    viewSnpRunPage(this.hcl.runPage).targetVtl = vtl;
+    const { vIntrCntrl, guestErrorCode } = viewVmsa(this.hcl.vmsa(vtl)!);
     vIntrCntrl.setParts(vIntrCntrl.lo, vIntrCntrl.hi & ~VIntr.HighGuestBusy);
     const status = this.hcl.run();
     if (status !== RunStatus.Finished) throw new Error(`run returned ${status}`);

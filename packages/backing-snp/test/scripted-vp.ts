@@ -59,7 +59,10 @@ export class ScriptedHclVp implements HclVp {
   pvalidate(): number {
     return 0;
   }
-  rmpadjust(): number {
+  /** Calls of RMPADJUST. */
+  readonly adjusted: string[] = [];
+  rmpadjust(gpa: number, vmpl: number, permissions: number): number {
+    this.adjusted.push(`VMPL${vmpl} ${gpa.toString(16)} ${permissions}`);
     return 0;
   }
   rdtsc(out: U64): void {
@@ -126,7 +129,7 @@ class ScriptedHandlers implements ExitHandlers {
   }
 }
 
-/** Guest RAM of no bytes: these tests enable no SynIC page. */
+/** Guest RAM that is only counted. */
 const noMemory: GuestMemoryLine = { ramBytes: 0, read: () => false, write: () => false, readU64: () => false, compareExchange: () => -1 };
 
 /** An SNP VP over a scripted ioctl line, its VTL0 initialised. */
@@ -140,19 +143,24 @@ export class ScriptedSnpVp {
   readonly assistPages = [0, 1].map(() => new VpAssistPage(this.memory));
   readonly vp: SnpVp;
   readonly registers = initialRegisters;
+  readonly guestTimer = createSnpGuestTimer({ rearm: true, kernelStimer0: true });
   readonly vmsa: Vmsa;
+  /** VTL1's VMSA, empty until it is initialised. */
+  readonly vtl1: Vmsa;
   readonly exitMessage: ExitMessage = viewExitMessage(this.hcl.runPage);
   readonly runPage = viewSnpRunPage(this.hcl.runPage);
 
-  constructor() {
+  /** `ramBytes` of guest RAM are accepted; none by default. */
+  constructor(ramBytes = 0) {
     this.apics = [0, 1].map(
       (vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake() {} }), vmTime: this.vmTime, x2apicCapable: true, observer: silentTimerObserver }),
     );
-    this.synics = this.apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: noMemory, interrupts: apic, observer: silentTimerObserver }));
+    this.synics = this.apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: this.memory, interrupts: apic, observer: silentTimerObserver }));
     const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, assistPages: this.assistPages, handlers: this.handlers };
-    this.vp = new SnpVp(context, createSnpGuestTimer({ rearm: true, kernelStimer0: true }), new GuestPages({ vps: [this.hcl], memory: noMemory, checkExtension: () => 0, hvcall: () => 0 }));
+    this.vp = new SnpVp(context, this.guestTimer, new GuestPages({ vps: [this.hcl], memory: { ...noMemory, ramBytes }, checkExtension: () => 0, hvcall: () => 0 }));
     this.vp.initialize(0, initialRegisters);
     this.vmsa = viewVmsa(this.hcl.vmsaPages[0]);
+    this.vtl1 = viewVmsa(this.hcl.vmsaPages[1]);
   }
 
   /** One entry of VTL0: `machine` does what hardware and host do between the entry and the return of the ioctl. */
@@ -173,6 +181,10 @@ export class ScriptedSnpVp {
       vmsa.exitInfo2.setParts(info2, 0);
       vmsa.nextRip.setParts(vmsa.rip.lo + 2, vmsa.rip.hi);
     });
+  }
+
+  takePages(): readonly string[] {
+    return this.hcl.adjusted.splice(0);
   }
 
   takeLog(): readonly string[] {
