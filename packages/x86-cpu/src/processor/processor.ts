@@ -154,6 +154,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#core.attention = true;
     this.stateChanged();
     this.#mmu.restore(state.translations);
+    this.#cache.mode = this.#core.mode;
     for (const jump of state.jumps) this.#restoreJump(jump);
   }
 
@@ -161,11 +162,12 @@ export class GuestProcessor implements Processor, CodeObserver {
   #saveJumps(): SavedJump[] {
     const memory = this.#memory;
     const jumps: SavedJump[] = [];
-    if (!this.#jumpCacheUsed) return jumps;
+    // What was found in another mode is forgotten at the next instruction.
+    if (!this.#jumpCacheUsed || this.#core.mode !== this.#cache.mode) return jumps;
     for (let entry = this.#jumpCache >> 2; entry < (this.#jumpCache + JUMP_CACHE_SIZE) >> 2; entry += JUMP_CACHE_ENTRY_SIZE >> 2) {
       if (memory[entry + 2] === EMPTY) continue;
-      const { rip, page, secondPage } = this.#cache.blockAt(memory[entry + 2]!);
-      jumps.push({ rip, gpa: page * PAGE_BYTES + (lowHalf(rip) & (PAGE_BYTES - 1)), nextGpa: secondPage < 0 ? -1 : secondPage * PAGE_BYTES });
+      const { rip, page, offset, secondPage } = this.#cache.blockAt(memory[entry + 2]!);
+      jumps.push({ rip, gpa: page * PAGE_BYTES + offset, nextGpa: secondPage < 0 ? -1 : secondPage * PAGE_BYTES });
     }
     return jumps;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { code, CODE, DATA, Guest, Pte, Reg } from '../../test/guest.js';
-import { EventType, Stop } from '../index.js';
+import { EventType, stateLayout, Stop } from '../index.js';
 
 /** Another machine that goes on where this one stands: its memory and its processor's state, by way of JSON. */
 function restored(guest: Guest): Guest {
@@ -62,6 +62,19 @@ describe('a saved processor', () => {
     const other = restored(guest);
     expectSameRun(guest, other, 10);
     expect(other.handled).toBe(13);
+  });
+
+  it('goes on in real mode', () => {
+    const guest = new Guest().load(code('40 01 07 eb fb' /* inc ax; add [bx], ax; jmp $ - 3 */));
+    guest.set(stateLayout.cr0, 0x10n);
+    guest.set(stateLayout.efer, 0n);
+    for (const segment of [0, 1, 2, 3, 4, 5]) guest.segment(segment, CODE >> 4, segment === 1 ? 0x9b : 0x93, BigInt(CODE), 0xffff);
+    guest.rip = 0;
+    guest.setReg(Reg.rbx, 0x100n);
+    guest.processor.stateChanged();
+    guest.processor.run(20);
+    expectSameRun(guest, restored(guest), 31);
+    expect(guest.reg(Reg.rax)).toBe(17n);
   });
 
   it('keeps intercepts and the exit that they made', () => {

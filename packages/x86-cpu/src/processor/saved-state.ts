@@ -6,6 +6,7 @@ import type { SavedWords } from '../memory/saved-words.js';
 
 /** A block that the jump cache leads to. */
 export type SavedJump = {
+  /** Instruction pointer, in the mode the processor is in. */
   readonly rip: number;
   readonly gpa: number;
   /** Guest physical address of the next page for an instruction that goes on there, else −1. */
