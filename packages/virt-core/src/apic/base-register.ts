@@ -1,4 +1,4 @@
-import { ApicBase, APIC_DEFAULT_BASE, U64 } from '@paravisor/hcl-protocol';
+import { ApicBase, APIC_DEFAULT_BASE, U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 
 const TWO_32 = 4294967296;
@@ -54,6 +54,14 @@ export class ApicBaseRegister {
     if (this.x2apic && enable && !x2apic) return false;
     this.#value.setParts((value.lo & ~ApicBase.Bsp) | (this.#bsp ? ApicBase.Bsp : 0), value.hi);
     return true;
+  }
+
+  save(): string {
+    return saveU64(this.#value);
+  }
+
+  restore(state: string): void {
+    restoreU64(this.#value, state);
   }
 
   reset(): void {

@@ -3,7 +3,7 @@
  * reference's: the evaluation time is cut to 100 ns, so a guest that reads the current count often makes its timer run fast; and only a count or
  * divider write, or a scan after the due time, computes a new due time.
  */
-import { U64 } from '@paravisor/hcl-protocol';
+import { U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { NS_PER_100NS, divideBySmall } from '../time/conversions.js';
 import { vmTimeCheckedSub } from '../time/vmtime.js';
@@ -40,6 +40,14 @@ function remainder(value: U64, divisor: number): number {
 }
 
 const hundred = U64.of(NS_PER_100NS);
+
+export type ApicTimerState = {
+  readonly initialCount: number;
+  readonly currentCount: number;
+  readonly divide: number;
+  readonly lastTime: string;
+  readonly nextTime: string | null;
+};
 
 /** State and arithmetic of the timer; what an expiry does is the APIC's business. */
 export class ApicTimer {
@@ -121,6 +129,20 @@ export class ApicTimer {
     this.currentCount = 0;
     this.divide = 0;
     this.hasNext = false;
+  }
+
+  save(): ApicTimerState {
+    const { initialCount, currentCount, divide } = this;
+    return { initialCount, currentCount, divide, lastTime: saveU64(this.lastTime), nextTime: this.hasNext ? saveU64(this.nextTime) : null };
+  }
+
+  restore(state: ApicTimerState): void {
+    this.initialCount = state.initialCount;
+    this.currentCount = state.currentCount;
+    this.divide = state.divide;
+    restoreU64(this.lastTime, state.lastTime);
+    this.hasNext = state.nextTime !== null;
+    if (state.nextTime !== null) restoreU64(this.nextTime, state.nextTime);
   }
 
   /** `out` = start + the current count's time, at most 2^39 ticks, cut to 100 ns. */

@@ -1,3 +1,5 @@
+import { StateError } from '@paravisor/hcl-protocol';
+
 /** A set of the 256 interrupt vectors, as the eight 32-bit banks of IRR, ISR and TMR (SDM volume 3, 11.8.4). */
 export class VectorSet {
   /** Bank n holds vectors 32n .. 32n + 31. */
@@ -32,5 +34,15 @@ export class VectorSet {
 
   clear(): void {
     this.banks.fill(0);
+  }
+
+  save(): readonly number[] {
+    return [...this.banks];
+  }
+
+  /** @throws {StateError} for another number of banks. */
+  restore(state: readonly number[]): void {
+    if (state.length !== this.banks.length) throw new StateError(`${this.banks.length} banks of vectors were to be restored, and ${state.length} are there`);
+    this.banks.set(state);
   }
 }

@@ -1,4 +1,4 @@
-import { ApicRegister, Lvt } from '@paravisor/hcl-protocol';
+import { ApicRegister, Lvt, StateError } from '@paravisor/hcl-protocol';
 
 /** Registers of the local vector table, and the bits a write keeps (SDM volume 3, 11.5.1). The timer has no TSC-deadline mode. */
 const entries = [
@@ -45,6 +45,16 @@ export class LocalVectorTable {
 
   maskAll(): void {
     for (let i = 0; i < entries.length; i++) this.#values[i]! |= Lvt.Masked;
+  }
+
+  save(): readonly number[] {
+    return [...this.#values];
+  }
+
+  /** @throws {StateError} for another number of entries. */
+  restore(state: readonly number[]): void {
+    if (state.length !== entries.length) throw new StateError(`${entries.length} entries of the local vector table were to be restored, and ${state.length} are there`);
+    this.#values.set(state);
   }
 
   reset(): void {
