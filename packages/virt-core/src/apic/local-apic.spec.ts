@@ -154,6 +154,70 @@ describe('register access', () => {
     expect(rdmsr(0x832)).toBe(0x300ffn);
   });
 
+  it.each([
+    ['thermal', ApicRegister.LvtThermal, 0x107ff],
+    ['performance counter', ApicRegister.LvtPmc, 0x107ff],
+    ['LINT0', ApicRegister.LvtLint0, 0x1a7ff],
+    ['LINT1', ApicRegister.LvtLint1, 0x1a7ff],
+    ['error', ApicRegister.LvtError, 0x100ff],
+  ])('the %s entry of the local vector table keeps its own bits and no others', (_, register, kept) => {
+    x2apic();
+    expect(x2apicWrite(register, 0xffffffff)).toBe(MsrStatus.Ok);
+    expect(rdmsr(0x800 + register)).toBe(BigInt(kept));
+  });
+
+  it.each([
+    ['an EOI other than 0', ApicRegister.Eoi, 1],
+    ['the id', ApicRegister.Id, 1],
+    ['the version', ApicRegister.Version, 1],
+    ['LDR', ApicRegister.Ldr, 0],
+    ['DFR', ApicRegister.Dfr, 0],
+    ['the upper half of ICR', ApicRegister.Icr1, 0],
+    ['the current count', ApicRegister.TimerCurrentCount, 0],
+  ])('in x2APIC mode a write of %s is #GP (SDM 11.12.1)', (_, register, value) => {
+    x2apic();
+    expect(x2apicWrite(register, value)).toBe(MsrStatus.GeneralProtection);
+  });
+
+  it.each([
+    ['EOI', ApicRegister.Eoi],
+    ['DFR', ApicRegister.Dfr],
+    ['the upper half of ICR', ApicRegister.Icr1],
+    ['the self-IPI register', ApicRegister.SelfIpi],
+  ])('in x2APIC mode %s cannot be read', (_, register) => {
+    x2apic();
+    expect(rdmsr(0x800 + register)).toBe('gp');
+  });
+
+  it('a disabled APIC answers all ones in its page, and #GP to the synthetic EOI and ICR (openvmm)', () => {
+    expect(wrmsr(MSR_APIC_BASE, PAGE)).toBe(MsrStatus.Ok);
+    expect(apic.claimsPage(PAGE)).toBe(false);
+    expect(mmioRead(PAGE + ApicRegister.Version * 16)).toBe(0xffffffffn);
+    expect([wrmsr(HvMsr.Eoi, 0), wrmsr(HvMsr.Icr, 0)]).toEqual([MsrStatus.GeneralProtection, MsrStatus.GeneralProtection]);
+    expect(rdmsr(HvMsr.Icr)).toBe('gp');
+    apic.requestSynicInterrupt(0x50, false);
+    expect([scan(), woken]).toEqual([-1, []]);
+  });
+
+  it('the synthetic ICR sends as the register does, with the destination where the mode has it (TLFS)', () => {
+    const other = makeApic(1);
+    for (const target of [apic, other]) mmioWrite(ApicRegister.Svr, SOFTWARE_ENABLED, 4, target);
+    wrmsr(HvMsr.Icr, (1n << 56n) | 0x4080n);
+    expect([woken, rdmsr(HvMsr.Icr)]).toEqual([['1.0'], (1n << 56n) | 0x4080n]);
+    x2apic();
+    wrmsr(HvMsr.Icr, (1n << 32n) | 0x4081n);
+    expect([woken, rdmsr(0x830)]).toEqual([['1.0', '1.0'], (1n << 32n) | 0x4081n]);
+  });
+
+  it('the synthetic EOI ends the highest in service', () => {
+    x2apic();
+    apic.requestSynicInterrupt(0x50, false);
+    scan();
+    apic.acknowledge(0x50);
+    expect(wrmsr(HvMsr.Eoi, 0)).toBe(MsrStatus.Ok);
+    expect(rdmsr(0x812)).toBe(0n);
+  });
+
   it('software-disabling masks the LVTs', () => {
     x2apic();
     x2apicWrite(ApicRegister.LvtTimer, 0x40);
@@ -345,6 +409,24 @@ describe('inter-processor interrupts (SDM 11.6)', () => {
     for (const command of [0x4500, 0x4608, 0x4400]) x2apicWrite(ApicRegister.Icr0, command | ALL_EXCLUDING_SELF);
     expect({ ...other.scan(vmTime, false) }).toEqual({ interrupt: -1, nmi: true, init: true, sipi: 8 });
     expect({ ...other.scan(vmTime, false) }).toEqual({ interrupt: -1, nmi: false, init: false, sipi: -1 });
+  });
+
+  it('lowest priority in xAPIC mode goes to the first software-enabled APIC of the set; a physical destination is taken as it is', () => {
+    const third = makeApic(2);
+    for (const target of [other, third]) {
+      mmioWrite(ApicRegister.Svr, SOFTWARE_ENABLED, 4, target);
+      mmioWrite(ApicRegister.Ldr, 0x01000000, 4, target);
+    }
+    mmioWrite(ApicRegister.Ldr, 0x01000000);
+    const LOWEST = 0x4100;
+    mmioWrite(ApicRegister.Icr1, 0x01000000);
+    mmioWrite(ApicRegister.Icr0, LOWEST | 0x800 | 0x80);
+    expect(woken).toEqual(['1.0']);
+    mmioWrite(ApicRegister.Icr1, 0x02000000);
+    mmioWrite(ApicRegister.Icr0, LOWEST | 0x81);
+    expect(woken).toEqual(['1.0', '2.0']);
+    mmioWrite(ApicRegister.Icr0, LOWEST | ALL_INCLUDING_SELF | 0x82);
+    expect(woken).toEqual(['1.0', '2.0', '1.0']);
   });
 
   it('lowest priority is sent in xAPIC mode only', () => {
