@@ -158,6 +158,39 @@ describe('synthetic timers (openvmm hv1_emulator)', () => {
     expect(timerEvents.at(-1)).toBe('delivered 3 0 0 1000 3000');
   });
 
+  it('the lazy bit changes nothing; a direct-mode timer fires whatever its SINT', () => {
+    const LAZY = 4;
+    write(HvMsr.Sint0 + 4, 0x110061);
+    startTimer(0, ENABLED | LAZY | direct(0x50) | viaSint(4), 1_000);
+    scan(999);
+    expect(interrupts).toEqual([]);
+    scan(1_000);
+    expect(interrupts).toEqual([[0x50, false]]);
+  });
+
+  it('a SINT with messages waiting is not posted to; once its slot is reported free the timer has its turn', () => {
+    write(HvMsr.Simp, SIMP | 1);
+    write(HvMsr.Sint0 + 4, 0x61);
+    startTimer(0, ENABLED | viaSint(4), 1_000);
+    synic.requestSintReadiness(1 << 4);
+    expect(scan(2_000)).toBeNull();
+    expect([slot(4).type, synic.readySints, synic.sints.pending]).toEqual([0, 1 << 4, 0]);
+    scan(2_000);
+    expect(slot(4).type).toBe(0x80000010);
+  });
+
+  it('EOM does nothing by itself: it is an exit, and the next scan looks', () => {
+    write(HvMsr.Simp, SIMP | 1);
+    write(HvMsr.Sint0 + 4, 0x61);
+    slot(4).type = 7;
+    startTimer(0, ENABLED | viaSint(4), 1_000);
+    scan(2_000);
+    slot(4).type = 0;
+    const before = JSON.stringify(synic.save());
+    expect(write(HvMsr.Eom, 0)).toBe(MsrStatus.Ok);
+    expect([JSON.stringify(synic.save()), slot(4).type, interrupts]).toEqual([before, 0, []]);
+  });
+
   it.each([
     ['masked', 0x10061],
     ['proxied', 0x100061],
