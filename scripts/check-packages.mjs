@@ -73,7 +73,8 @@ function checkAlone(one, packed, { folder, node, label, resolutions }) {
   const title = `${one.manifest.name} (${label})`;
   const examples = examplesOf(one);
   const needed = closureOf([one.manifest.name, ...examples.packages], packed);
-  const place = project(title, folder, { ...fromTarballs(needed), '@types/node': rootManifest.devDependencies['@types/node'] }, node);
+  const tools = ['@types/node', ...Object.keys(one.manifest.peerDependencies ?? {})].map((name) => [name, rootManifest.devDependencies[name]]);
+  const place = project(title, folder, { ...fromTarballs(needed), ...Object.fromEntries(tools) }, node);
   if (place === null) return;
   enginesFaults(title, place, one.manifest.engines.node);
 

@@ -44,6 +44,7 @@ describe('the import rules', () => {
     ['tokens of the container too', 'backing-tdx/src/index.ts', "import { token } from '@paravisor/virt-core/di';"],
     ['libraries use no Node', 'partition/src/x.ts', "import { readFileSync } from 'node:fs';"],
     ['libraries have no dependencies', 'x86-cpu/src/x.ts', "import iced from 'iced-x86';"],
+    ['nor on a test runner', 'partition/src/create-partition.ts', "import { describe } from 'vitest';"],
     ['libraries compute no module names', 'partition/src/x.ts', 'await import(`./${name}.js`);'],
     ['libraries do not read the clock', 'virt-machine/src/x.ts', 'const t = Date.now();'],
     ['in no way', 'virt-machine/src/x.ts', 'const t = new Date();'],
@@ -58,6 +59,7 @@ describe('the import rules', () => {
     ['comments and text are no code', 'virt-core/src/x.ts', "// import 'node:fs'\n/* Date.now() */ const s = \"Math.random() from 'node:fs'\"; const r = /'process.env/; const c = ['import', 'node:fs'];"],
     ['a machine half may import the machine and the processor', 'backing-tdx/src/machine/x.ts', "import type { VpMachine } from '@paravisor/virt-machine';\nimport type { Processor } from '@paravisor/x86-cpu';"],
     ['di.ts joins the halves in a container', 'backing-tdx/src/di.ts', "import { ContainerModule } from 'inversify';\nimport { backingModule } from '@paravisor/virt-core/di';\nimport { tdxBackingFactory } from './index.js';"],
+    ['the contract suite runs in vitest', 'partition/src/testing/index.ts', "import { describe, it } from 'vitest';"],
     ['the tool may do all of it', 'tmk-vmm/src/x.ts', "import { readFileSync } from 'node:fs';\nconst t = process.hrtime();"],
     ['an import over several lines is one import', 'virt-core/src/x.ts', "import {\n  U64,\n} from '@paravisor/hcl-protocol';"],
   ])('%s', (_rule, path, text) => {

@@ -19,6 +19,8 @@ export const rooms: readonly string[] = Object.keys(allowedImports);
 /** The only room with node:*, the terminal and the file system. */
 const TOOL = 'tmk-vmm';
 const COMPOSITION_ROOT = 'packages/tmk-vmm/src/compose.ts';
+/** The contract suite: the only library code that runs inside a test runner, and only if one asks for it. */
+const CONTRACT_SUITE = 'packages/partition/src/testing/';
 
 /** What makes code depend on the machine it runs on. */
 const forbiddenInLibraries: readonly [name: string, pattern: RegExp][] = [
@@ -55,6 +57,7 @@ function importViolation(path: string, room: string, specifier: string): string 
     return posix.basename(path) === 'di.ts' || path === COMPOSITION_ROOT ? undefined : 'imports inversify, which belongs into di.ts and the composition root';
   }
   if (specifier.startsWith('node:')) return room === TOOL ? undefined : `imports ${specifier}: only ${TOOL} may use Node`;
+  if (specifier === 'vitest' && path.startsWith(CONTRACT_SUITE)) return undefined;
   return room === TOOL ? undefined : `imports the package ${specifier}: libraries have no dependency but inversify in di.ts`;
 }
 

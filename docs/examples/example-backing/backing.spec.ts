@@ -1,0 +1,4 @@
+import { describeBackingContract } from '@paravisor/partition/testing';
+import { exampleBacking } from '@paravisor/example-backing';
+
+describeBackingContract(exampleBacking());
