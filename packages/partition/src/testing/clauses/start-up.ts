@@ -22,6 +22,7 @@ const foreign = (processorVendor: MachineBacking['processorVendor']): MachineBac
       },
       beforeIdle: () => {},
       afterIdle: () => 1,
+      beforeReturn: () => {},
       userExitReason: () => 0,
       tdcall: () => Errno.ENOTTY,
       pvalidate: () => Errno.ENOTTY,
