@@ -21,8 +21,8 @@ export interface IpiTargets {
 function send(context: HypercallContext, processors: VpSet, targets: IpiTargets): number {
   const { input, vtl } = context;
   const target = targetVtlOf(input.getUint8(Input.TargetVtl), vtl);
-  if (target < 0 || input.getUint8(Input.Flags) !== 0) return HvStatus.InvalidParameter;
-  if (target > vtl) return HvStatus.AccessDenied;
+  if (target === -HvStatus.InvalidParameter || input.getUint8(Input.Flags) !== 0) return HvStatus.InvalidParameter;
+  if (target < 0) return -target;
   // Only VTL0's APICs are reached so: a secure kernel sends its IPIs through its own.
   if (target !== VTL0) return HvStatus.InvalidVtlState;
   const vector = input.getUint32(Input.Vector, true);

@@ -8,4 +8,4 @@ export type { IpiTargets } from './cluster-ipi.js';
 export { flushCalls } from './flush.js';
 export type { FlushTargets } from './flush.js';
 export { postMessage, signalEvent } from './synic-calls.js';
-export { targetVtlOf } from './target-vtl.js';
+export { isVtl, targetVtlOf } from './target-vtl.js';

@@ -1,13 +1,15 @@
-/** HV_INPUT_VTL: VTL in bits 3:0, bit 4 says that it is meant, the rest is reserved. */
-const VTL_MASK = 0xf;
-const USE_TARGET_VTL = 0x10;
-const RESERVED = 0xe0;
-const HIGHEST_VTL = 2;
+import { HvStatus, InputVtl } from '@paravisor/hcl-protocol';
 
-/** The VTL a call is about, the caller's `own` when it names none; −1 when the byte is malformed (InvalidParameter). It may be above the caller's. */
-export function targetVtlOf(input: number, own: number): number {
-  if ((input & RESERVED) !== 0) return -1;
-  if ((input & USE_TARGET_VTL) === 0) return own;
-  const target = input & VTL_MASK;
-  return target > HIGHEST_VTL ? -1 : target;
+const VTL_LIMIT = 3;
+
+/** Whether the number names a VTL at all: 0 to 2. */
+export const isVtl = (value: number): boolean => value < VTL_LIMIT;
+
+/** The VTL a call is about, or −status: HV_INPUT_VTL gives one, or stands for the caller's; it must not be above the caller's. */
+export function targetVtlOf(inputVtl: number, callerVtl: number): number {
+  if ((inputVtl & InputVtl.Reserved) !== 0) return -HvStatus.InvalidParameter;
+  if ((inputVtl & InputVtl.UseTargetVtl) === 0) return callerVtl;
+  const vtl = inputVtl & InputVtl.VtlMask;
+  if (!isVtl(vtl)) return -HvStatus.InvalidParameter;
+  return vtl > callerVtl ? -HvStatus.AccessDenied : vtl;
 }

@@ -12,7 +12,8 @@ import { HvCallCode } from '../hypercall/control.js';
 import type { HypercallContext, HypercallHandler } from '../hypercall/handler.js';
 import { VsmState } from './guest-vsm.js';
 import type { GuestVsm } from './guest-vsm.js';
-import { LITTLE_ENDIAN, isOwnPartition, isVtl } from './input.js';
+import { isVtl } from '../hypercall/target-vtl.js';
+import { LITTLE_ENDIAN, isOwnPartition } from './input.js';
 import { StartKind, StartRequest } from './start-request.js';
 import type { VsmVp } from './vsm-vp.js';
 

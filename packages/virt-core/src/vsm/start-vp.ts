@@ -3,7 +3,8 @@ import { HvStatus, hvGetVpIndexFromApicIdLayout, hvVpVtlContextLayout } from '@p
 import { HvCallCode } from '../hypercall/control.js';
 import type { HypercallContext, HypercallHandler } from '../hypercall/handler.js';
 import type { VsmCallsOptions } from './enable-vtl.js';
-import { LITTLE_ENDIAN, isOwnPartition, isVtl } from './input.js';
+import { isVtl } from '../hypercall/target-vtl.js';
+import { LITTLE_ENDIAN, isOwnPartition } from './input.js';
 import { StartKind, StartRequest } from './start-request.js';
 
 const VTL0 = 0;

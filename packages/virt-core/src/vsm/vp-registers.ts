@@ -3,7 +3,8 @@ import { HV_VP_INDEX_SELF, HvStatus, hvRegisterAssocLayout, hvVpRegistersHeaderL
 import { HvCallCode } from '../hypercall/control.js';
 import type { HypercallContext, HypercallHandler } from '../hypercall/handler.js';
 import type { VsmCallsOptions } from './enable-vtl.js';
-import { LITTLE_ENDIAN, isOwnPartition, targetVtlOf } from './input.js';
+import { targetVtlOf } from '../hypercall/target-vtl.js';
+import { LITTLE_ENDIAN, isOwnPartition } from './input.js';
 import { RegisterAccess } from './register-access.js';
 
 const header = hvVpRegistersHeaderLayout;
