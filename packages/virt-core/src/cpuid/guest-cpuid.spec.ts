@@ -76,15 +76,28 @@ describe('native leaves', () => {
     expect(cpuid(1)[2]! & OSXSAVE).toBe(OSXSAVE);
   });
 
-  it('leaf 0xB describes one thread a core, and only where the processor has the leaf', () => {
+  it('leaf 0xB describes one thread a core, whatever the last leaf of the processor: openvmm requires it of every one', () => {
     const machine = new ScriptedMachine();
+    machine.vp.cpuidLeaves.set(0, [7, 0, 0, 0]);
     const cpuid = guest(machine);
+    expect(cpuid(0)[0]).toBe(0xb);
     expect(cpuid(0xb, 0)).toEqual([0, 1, 0x100, 0]);
     expect(cpuid(0xb, 1)).toEqual([0, 1, 0x201, 0]);
     expect(cpuid(0xb, 2)).toEqual([0, 0, 2, 0]);
+  });
 
-    machine.vp.cpuidLeaves.set(0, [0xa, 0, 0, 0]);
-    expect(guest(machine)(0xb, 0)).toEqual([0, 0, 0, 0]);
+  it('several VPs are cores of one package: their number in leaf 1 and leaf 0xB, their APIC ids their indices', () => {
+    const machine = new ScriptedMachine({ vps: 6 });
+    createParavisor(machine.options);
+    const out = new Int32Array(4);
+    const cpuid = (vp: number, leaf: number, subleaf: number): number[] => {
+      machine.recordings[vp]!.context.handlers.cpuid(0, leaf, subleaf, out);
+      return [...new Uint32Array(out.buffer)];
+    };
+    const [, ebx, , edx] = cpuid(5, 1, 0);
+    expect([(ebx! >>> 16) & 0xff, ebx! >>> 24, (edx! >>> 28) & 1]).toEqual([6, 5, 1]);
+    expect(cpuid(5, 0xb, 0)).toEqual([0, 1, 0x100, 5]);
+    expect(cpuid(5, 0xb, 1)).toEqual([3, 6, 0x201, 5]);
   });
 
   it('SVM is not offered to a guest', () => {

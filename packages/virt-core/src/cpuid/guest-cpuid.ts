@@ -6,6 +6,7 @@ import type { HypervisorCpuidParameters } from './hypervisor-leaves.js';
 import { filterNativeLeaf } from './native-filter.js';
 import { topologyLeaf, topologyOfLeaf1 } from './topology.js';
 
+const LEAF_MAX = 0;
 const LEAF_FEATURES = 1;
 const LEAF_TOPOLOGY = 0xb;
 const XSAVE = 1 << 26;
@@ -17,25 +18,23 @@ export class GuestCpuid {
   readonly #hcl: HclVp;
   readonly #vpCount: number;
   readonly #parameters: HypervisorCpuidParameters;
-  readonly #maxBasicLeaf: number;
   readonly #cr4 = new U64();
 
   constructor(hcl: HclVp, vpCount: number, parameters: HypervisorCpuidParameters) {
     this.#hcl = hcl;
     this.#vpCount = vpCount;
     this.#parameters = parameters;
-    const leaf0 = new Int32Array(4);
-    hcl.cpuid(0, 0, leaf0);
-    this.#maxBasicLeaf = leaf0[0]! >>> 0;
   }
 
   /** EAX EBX ECX EDX into `out`. `registers` are the asking VTL's: OSXSAVE mirrors its CR4. */
   read(registers: GuestRegisters, rawLeaf: number, subleaf: number, out: Int32Array): void {
     const leaf = rawLeaf >>> 0;
     if (isHypervisorLeaf(leaf) && leaf !== HvCpuid.Version) return hypervisorLeaf(this.#parameters, leaf, out);
-    if (leaf === LEAF_TOPOLOGY && this.#maxBasicLeaf >= LEAF_TOPOLOGY) return topologyLeaf(this.#hcl.index, this.#vpCount, subleaf, out);
+    // Every processor has this leaf: OpenHCL starts on no other, so one of the model that ends before it is taken to have it too.
+    if (leaf === LEAF_TOPOLOGY) return topologyLeaf(this.#hcl.index, this.#vpCount, subleaf, out);
     this.#hcl.cpuid(leaf, subleaf, out);
     filterNativeLeaf(leaf, out);
+    if (leaf === LEAF_MAX) out[0] = Math.max(out[0]! >>> 0, LEAF_TOPOLOGY);
     if (leaf === LEAF_FEATURES) {
       topologyOfLeaf1(this.#hcl.index, this.#vpCount, out);
       this.#mirrorOsxsave(registers, out);

@@ -3,8 +3,12 @@
 const LEVEL_SMT = 1;
 const LEVEL_CORE = 2;
 
+/** Leaf 1 EDX: EBX 23:16 counts, there being more than one processor in the package. */
+const HTT = 1 << 28;
+
 /** Leaf 1 EBX: logical processors 23:16 and initial APIC ID 31:24. */
 export function topologyOfLeaf1(vp: number, vpCount: number, out: Int32Array): void {
+  if (vpCount > 1) out[3]! |= HTT;
   out[1] = (out[1]! & 0xffff) | (Math.min(vpCount, 255) << 16) | ((vp & 0xff) << 24);
 }
 
