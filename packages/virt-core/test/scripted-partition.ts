@@ -62,6 +62,7 @@ export class ScriptedHclVp implements HclVp {
     return null;
   }
   wake(): void {
+    this.#write('wake');
     this.runPage[0] = 1;
   }
   run(): RunStatus {
@@ -216,6 +217,8 @@ export class RecordingVp implements BackingVp {
   readonly vtlRegisters = [new PlainRegisters(), new PlainRegisters()];
   /** Called after each run ioctl: what the exit asks for. */
   onExit: (vtl: number) => void = () => {};
+  /** Called in each round, before the scans. */
+  onPendingEvents: () => void = () => {};
 
   constructor(context: BackingVpContext, log: string[]) {
     this.context = context;
@@ -258,6 +261,7 @@ export class RecordingVp implements BackingVp {
   }
   deliverPendingEvents(vtl: number): void {
     this.#offered.fill(-1);
+    this.onPendingEvents();
     this.#write(`pending events ${vtl}`);
   }
   offerInterrupt(vtl: number, vector: number): void {
