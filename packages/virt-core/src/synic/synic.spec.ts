@@ -237,6 +237,19 @@ describe('synthetic timers (openvmm hv1_emulator)', () => {
     expect(synic.postMessage(4, new Uint8Array(256))).toBe(PostStatus.ObjectInUse);
   });
 
+  it('so a timer overwrites what the guest put there, also when the message page has moved since', () => {
+    write(HvMsr.Simp, SIMP | 1);
+    write(HvMsr.Sint0 + 4, 0x61);
+    synic.requestSintReadiness(1 << 4);
+    scan(0);
+    write(HvMsr.Simp, 0x3001);
+    const moved = viewHvMessage(memory.bytes, 0x3000 + 4 * 256);
+    moved.type = 7;
+    startTimer(0, ENABLED | viaSint(4), 1_000);
+    scan(1_000);
+    expect([moved.type, moved.flags, interrupts]).toEqual([0x80000010, 0, [[0x61, false]]]);
+  });
+
   it('a due time half the time line away counts as past', () => {
     write(HvMsr.Stimer0Config, ENABLED | direct(0x50));
     write(HvMsr.Stimer0Count, 2n ** 63n + 5n);
