@@ -2,5 +2,6 @@
 export { Destination, LocalApicSet } from './ipi.js';
 export type { ApicWaker, IpiTarget } from './ipi.js';
 export { LocalApic } from './local-apic.js';
+export type { LocalApicState } from './local-apic.js';
 export type { ApicWork, Cr8Access, LocalApicOptions } from './options.js';
 export { APIC_TIMER_HZ } from './timer.js';

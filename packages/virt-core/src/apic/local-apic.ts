@@ -10,6 +10,8 @@ import {
   U64,
   X2APIC_MSR_BASE,
   X2APIC_MSR_LAST,
+  restoreU64,
+  saveU64,
 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { MsrStatus } from '../contract/status.js';
@@ -21,7 +23,9 @@ import { sendIpi } from './ipi.js';
 import type { IpiTarget, LocalApicSet } from './ipi.js';
 import type { ApicWork, Cr8Access, LocalApicOptions } from './options.js';
 import { ApicRequests, Work } from './requests.js';
+import type { ApicRequestsState } from './requests.js';
 import { APIC_TIMER_HZ, ApicTimer } from './timer.js';
+import type { ApicTimerState } from './timer.js';
 import { LocalVectorTable } from './vector-table.js';
 import { isValidAccess, pageOffset, readField, writeField } from './xapic-page.js';
 
@@ -32,6 +36,19 @@ const ICR_LOW_MASK = Icr.VectorMask | Icr.DeliveryMask | Icr.LogicalDestination 
 const ICR_HIGH_MASK_XAPIC = 0xff000000 | 0;
 const DFR_FLAT = 0xffffffff | 0;
 const DFR_CLUSTER = 0x0fffffff;
+
+export type LocalApicState = {
+  readonly base: string;
+  readonly icr: string;
+  readonly ownCr8: number;
+  readonly ldr: number;
+  readonly clusterMode: boolean;
+  readonly svr: number;
+  readonly needsScan: boolean;
+  readonly localVectorTable: readonly number[];
+  readonly requests: ApicRequestsState;
+  readonly timer: ApicTimerState;
+};
 
 export class LocalApic implements IpiTarget {
   readonly vp: number;
@@ -406,6 +423,35 @@ export class LocalApic implements IpiTarget {
       default:
         return this.#lvt.write(register, value, this.softwareEnabled);
     }
+  }
+
+  /** All of it but a task priority that is the guest's CR8, which the backing keeps. */
+  save(): LocalApicState {
+    return {
+      base: this.#base.save(),
+      icr: saveU64(this.#icr),
+      ownCr8: this.#ownCr8,
+      ldr: this.#ldr,
+      clusterMode: this.#clusterMode,
+      svr: this.#svr,
+      needsScan: this.#needsScan,
+      localVectorTable: this.#lvt.save(),
+      requests: this.requests.save(),
+      timer: this.timer.save(),
+    };
+  }
+
+  restore(state: LocalApicState): void {
+    this.#base.restore(state.base);
+    restoreU64(this.#icr, state.icr);
+    this.#ownCr8 = state.ownCr8;
+    this.#ldr = state.ldr;
+    this.#clusterMode = state.clusterMode;
+    this.#svr = state.svr;
+    this.#needsScan = state.needsScan;
+    this.#lvt.restore(state.localVectorTable);
+    this.requests.restore(state.requests);
+    this.timer.restore(state.timer);
   }
 
   #taskPriority(): number {

@@ -2,6 +2,20 @@
 import { DeliveryMode } from '@paravisor/hcl-protocol';
 import { VectorSet } from './vector-set.js';
 
+/** Sets of vectors as eight banks of 32. */
+export type ApicRequestsState = {
+  readonly irr: readonly number[];
+  readonly isr: readonly number[];
+  readonly tmr: readonly number[];
+  readonly autoEoi: readonly number[];
+  readonly staged: readonly number[];
+  readonly stagedTmr: readonly number[];
+  readonly stagedAutoEoi: readonly number[];
+  readonly work: number;
+  readonly sipiVector: number;
+  readonly activeAutoEoi: boolean;
+};
+
 const FIRST_LEGAL_VECTOR = 16;
 const LEGAL_IN_BANK_0 = 0xffff0000;
 
@@ -119,6 +133,34 @@ export class ApicRequests {
     this.tmr.clear();
     this.#autoEoi.clear();
     this.activeAutoEoi = false;
+  }
+
+  save(): ApicRequestsState {
+    return {
+      irr: this.irr.save(),
+      isr: this.isr.save(),
+      tmr: this.tmr.save(),
+      autoEoi: this.#autoEoi.save(),
+      staged: this.staged.save(),
+      stagedTmr: this.#stagedTmr.save(),
+      stagedAutoEoi: this.#stagedAutoEoi.save(),
+      work: this.work,
+      sipiVector: this.sipiVector,
+      activeAutoEoi: this.activeAutoEoi,
+    };
+  }
+
+  restore(state: ApicRequestsState): void {
+    this.irr.restore(state.irr);
+    this.isr.restore(state.isr);
+    this.tmr.restore(state.tmr);
+    this.#autoEoi.restore(state.autoEoi);
+    this.staged.restore(state.staged);
+    this.#stagedTmr.restore(state.stagedTmr);
+    this.#stagedAutoEoi.restore(state.stagedAutoEoi);
+    this.work = state.work;
+    this.sipiVector = state.sipiVector;
+    this.activeAutoEoi = state.activeAutoEoi;
   }
 
   #stageVector(vector: number, levelTriggered: boolean, autoEoi: boolean): boolean {
