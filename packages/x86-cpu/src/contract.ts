@@ -59,6 +59,8 @@ export const ExitKind = {
   Monitor: 23,
   Mwait: 24,
   Invlpg: 25,
+  /** `VirtualApic.write` asked for it. Unlike the others a trap: the instruction has retired, and RIP is behind it. */
+  ApicWrite: 26,
 } as const;
 export type ExitKind = (typeof ExitKind)[keyof typeof ExitKind];
 
@@ -188,6 +190,20 @@ export interface StateLayout {
   interruptibility: number;
 }
 
+/**
+ * Registers of the local APIC that the processor virtualizes without an exit (SDM volume 3, 30.1 and 30.5). `register` is the x2APIC number, MSR − 0x800.
+ * CR8 is bits 7:4 of the task priority, register 8.
+ */
+export interface VirtualApic {
+  /** RDMSR of 0x800 .. 0x8ff that no bitmap bit intercepts, and MOV from CR8: bits 31:0, the rest reads 0. */
+  read(register: number): number;
+  /**
+   * WRMSR to the task priority (8), EOI (0xb) or self-IPI (0x3f) that no bitmap bit intercepts, and MOV to CR8. True: exit behind the instruction,
+   * as `ExitKind.ApicWrite`. It may change `Processor.virtualInterrupt`.
+   */
+  write(register: number, value: number): boolean;
+}
+
 /** The time a processor sees. `ticks` is asked with `Processor.retired` brought up to date first. */
 export interface ProcessorClock {
   /** Virtual TSC ticks now, an exact number below 2^53. */
@@ -232,6 +248,13 @@ export interface Processor {
    */
   virtualInterrupt: number;
   virtualInterruptIgnoreTpr: boolean;
+  /** Where task priority, EOI and self-IPI go; null: CR8 is a register of the processor's own, and the x2APIC MSRs are none. */
+  virtualApic: VirtualApic | null;
+  /**
+   * Delivers what `inject` queued, running no instruction and looking at nothing else: `Budget` when it is delivered or nothing was queued, else
+   * `Intercept` or `Shutdown`.
+   */
+  deliverInjected(): Stop;
   /** Runs at most `maxInstructions` (1 .. 2^30). */
   run(maxInstructions: number): Stop;
   /** The state while `run` is not active. What the owner gives the processor (clock, hooks) is not in it. */

@@ -9,8 +9,8 @@ export const PrimaryControl = {
   RdtscExiting: 1 << 12,
   Cr3LoadExiting: 1 << 15,
   Cr3StoreExiting: 1 << 16,
-  Cr8LoadExiting: 1 << 19,
-  Cr8StoreExiting: 1 << 20,
+  /** CR8 and the task priority are in the virtual-APIC page. */
+  TprShadow: 1 << 21,
   MovDrExiting: 1 << 23,
   UnconditionalIo: 1 << 24,
   UseMsrBitmaps: 1 << 28,

@@ -1,6 +1,6 @@
 /** One L2 VM of one VCPU: the processor context it runs in, its VMCS, and how its registers cross an entry and an exit. */
-import type { tdxGuestStateLayout } from '@paravisor/hcl-protocol';
-import type { View } from '@paravisor/hcl-protocol';
+import { SecondaryControl } from '@paravisor/hcl-protocol';
+import type { View, tdxGuestStateLayout } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
 import { L2TscDeadline } from './l2-tsc-deadline.js';
@@ -36,7 +36,7 @@ export class L2Vm {
     return this.index - 1;
   }
 
-  /** At an entry: general registers, RIP and RFLAGS from memory. */
+  /** At an entry: general registers, RIP, RFLAGS and the guest interrupt status from memory. */
   loadGuestState(area: GuestStateArea): void {
     const { i32 } = this.processor;
     for (let word = 0; word < GPR_WORDS; word += 2) {
@@ -47,11 +47,17 @@ export class L2Vm {
     i32[RIP] = area.rip.lo;
     i32[RIP + 1] = area.rip.hi;
     this.processor.writeRflags(area.rflags.lo);
+    const { apic, secondaryControls, tprThreshold } = this.vmcs;
+    apic.enter(area.rvi, area.svi, (secondaryControls.lo & SecondaryControl.VirtualInterruptDelivery) !== 0, tprThreshold.lo);
   }
 
   /** At an exit: the same registers back to memory. */
   storeGuestState(area: GuestStateArea): void {
     const { i32 } = this.processor;
+    const { apic } = this.vmcs;
+    apic.exit();
+    area.rvi = apic.rvi;
+    area.svi = apic.svi;
     for (let word = 0; word < GPR_WORDS; word += 2) area.gpr[word >> 1]!.setParts(i32[GPR + word]!, i32[GPR + word + 1]!);
     area.rip.setParts(i32[RIP]!, i32[RIP + 1]!);
     area.rflags.setParts(this.processor.readRflags(), 0);

@@ -7,6 +7,7 @@ import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
 import { PrimaryControl, SecondaryControls, segmentVmcsFields } from '../abi/index.js';
+import { VirtualApicPage } from './virtual-apic.js';
 
 /** One field. Values are zero-extended to 64 bits. */
 interface Field {
@@ -18,11 +19,10 @@ interface Field {
 const Effect = { None: 0, State: 1, Intercepts: 2 } as const;
 type Effect = (typeof Effect)[keyof typeof Effect];
 
-/** Primary controls the module fixes to one: HLT, port I/O and CR8 always leave the L2 VM, MSRs by bitmap. */
+/** Primary controls the module fixes to one: HLT and port I/O always leave the L2 VM, MSRs by bitmap, and CR8 is in the virtual-APIC page. */
 const FIXED_PRIMARY =
   PrimaryControl.HltExiting |
-  PrimaryControl.Cr8LoadExiting |
-  PrimaryControl.Cr8StoreExiting |
+  PrimaryControl.TprShadow |
   PrimaryControl.UnconditionalIo |
   PrimaryControl.UseMsrBitmaps |
   PrimaryControl.SecondaryControls;
@@ -139,11 +139,10 @@ const storedFields = [
   VmcsField.EntryInstructionLength,
   VmcsField.TprThreshold,
   VmcsField.VirtualApicPage,
-  VmcsField.EoiExitBitmap0,
-  VmcsField.EoiExitBitmap1,
-  VmcsField.EoiExitBitmap2,
-  VmcsField.EoiExitBitmap3,
 ] as const;
+
+/** Vectors whose EOI exits, 64 a field. */
+const eoiExitFields: readonly number[] = [VmcsField.EoiExitBitmap0, VmcsField.EoiExitBitmap1, VmcsField.EoiExitBitmap2, VmcsField.EoiExitBitmap3];
 
 /** Controls that become intercepts of the processor. */
 const interceptFields = [VmcsField.ExceptionBitmap, VmcsField.Cr0Mask, VmcsField.Cr4Mask, VmcsField.Cr0Shadow, VmcsField.Cr4Shadow] as const;
@@ -155,17 +154,21 @@ export class L2Vmcs {
   readonly entryInstructionLength: ReadonlyU64;
   readonly entryControls: ReadonlyU64;
   readonly processorControls: ReadonlyU64;
+  readonly secondaryControls: ReadonlyU64;
+  readonly tprThreshold: ReadonlyU64;
+  /** What the processor virtualizes of the local APIC. */
+  readonly apic: VirtualApicPage;
   readonly #processor: Processor;
   readonly #fields = new Map<number, Field>();
   readonly #effects = new Map<number, Effect>();
   readonly #stored = new Map<number, StoredField>();
   readonly #injection: StoredField;
-  #virtualApicPageSet = false;
   #stateChanged = false;
   #interceptsChanged = true;
 
   constructor(processor: Processor) {
     this.#processor = processor;
+    this.apic = new VirtualApicPage(processor);
     const view = new DataView(processor.bytes.buffer, processor.bytes.byteOffset, processor.bytes.byteLength);
     const { segments, segmentSize, gdtrLimit, idtrLimit, interruptibility } = stateLayout;
     for (const [index, { selector, limit, accessRights, base }] of segmentVmcsFields.entries()) {
@@ -179,14 +182,15 @@ export class L2Vmcs {
     this.#add(VmcsField.GdtrLimit, new RegisterField(view, gdtrLimit, 4), Effect.State);
     this.#add(VmcsField.IdtrLimit, new RegisterField(view, idtrLimit, 4), Effect.State);
     this.#add(VmcsField.Interruptibility, new RegisterField(view, interruptibility, 4), Effect.None);
-    for (const field of storedFields) this.#addStored(field, new StoredField(), Effect.None);
+    for (const field of [...storedFields, ...eoiExitFields]) this.#addStored(field, new StoredField(), Effect.None);
     for (const field of interceptFields) this.#addStored(field, new StoredField(), Effect.Intercepts);
     this.processorControls = this.#addStored(VmcsField.ProcessorControls, new StoredField(FIXED_PRIMARY, WRITABLE_PRIMARY), Effect.Intercepts);
-    this.#addStored(VmcsField.SecondaryControls, new StoredField(FIXED_SECONDARY, WRITABLE_SECONDARY), Effect.Intercepts);
+    this.secondaryControls = this.#addStored(VmcsField.SecondaryControls, new StoredField(FIXED_SECONDARY, WRITABLE_SECONDARY), Effect.Intercepts);
     this.#injection = this.#stored.get(VmcsField.EntryInterruptInfo)!;
     this.entryInterruptInfo = this.#injection.value;
     this.entryErrorCode = this.#stored.get(VmcsField.EntryExceptionErrorCode)!.value;
     this.entryInstructionLength = this.#stored.get(VmcsField.EntryInstructionLength)!.value;
+    this.tprThreshold = this.#stored.get(VmcsField.TprThreshold)!.value;
     this.entryControls = this.#stored.get(VmcsField.EntryControls)!.value;
     processor.intercepts.msrBitmap.fill(0xff);
   }
@@ -202,9 +206,10 @@ export class L2Vmcs {
     return field.value;
   }
 
-  /** Whether VTL2 ever wrote the virtual-APIC page's address: an entry needs it. */
-  get virtualApicPageSet(): boolean {
-    return this.#virtualApicPageSet;
+  /** VTL2 wrote the virtual-APIC page's address: the page, or null for an address where VTL2 has none. */
+  setVirtualApicPage(page: Uint8Array | null): void {
+    this.apic.setPage(page);
+    this.#processor.virtualApic = page === null ? null : this.apic;
   }
 
   /** False for an encoding the module does not know. */
@@ -220,7 +225,11 @@ export class L2Vmcs {
     const field = this.#fields.get(encoding);
     if (field === undefined) return false;
     field.write(value);
-    if (encoding === VmcsField.VirtualApicPage) this.#virtualApicPageSet = true;
+    const eoiExit = eoiExitFields.indexOf(encoding);
+    if (eoiExit >= 0) {
+      this.apic.setEoiExits(2 * eoiExit, value.lo);
+      this.apic.setEoiExits(2 * eoiExit + 1, value.hi);
+    }
     const effect = this.#effects.get(encoding);
     if (effect === Effect.State) this.#stateChanged = true;
     else if (effect === Effect.Intercepts) this.#interceptsChanged = true;
@@ -274,8 +283,6 @@ export class L2Vmcs {
     intercepts.monitor = (primary & PrimaryControl.MonitorExiting) !== 0;
     intercepts.cr3Load = (primary & PrimaryControl.Cr3LoadExiting) !== 0;
     intercepts.cr3Store = (primary & PrimaryControl.Cr3StoreExiting) !== 0;
-    intercepts.cr8Load = (primary & PrimaryControl.Cr8LoadExiting) !== 0;
-    intercepts.cr8Store = (primary & PrimaryControl.Cr8StoreExiting) !== 0;
     intercepts.drAccess = (primary & PrimaryControl.MovDrExiting) !== 0;
     intercepts.interruptWindow = (primary & ProcessorControl.InterruptWindow) !== 0;
     intercepts.nmiWindow = (primary & ProcessorControl.NmiWindow) !== 0;

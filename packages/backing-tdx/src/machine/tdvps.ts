@@ -1,5 +1,5 @@
 /** The TDVPS of one VCPU as TDG.VP.RD and TDG.VP.WR see it: L2 VMCS, MSR bitmaps, TSC_DEADLINE and L2_CTLS. */
-import { L2_VMCS_CLASS, L2_VM_COUNT, TdvpsField, TdxStatus, U64 } from '@paravisor/hcl-protocol';
+import { L2_VMCS_CLASS, L2_VM_COUNT, TdvpsField, TdxStatus, U64, VmcsField, u64ToNumber } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import type { VpMachine } from '@paravisor/virt-machine';
 import { ElementSize, MANAGEMENT_CLASS, classCodeOf, elementSizeOf, fieldCodeOf, isVpField, l2MsrBitmapClass, vmcsElementSize } from '../abi/index.js';
@@ -9,11 +9,15 @@ import type { TscConversion } from './tsc-conversion.js';
 /** 64-bit words of an L2 VM's MSR bitmaps. */
 const MSR_BITMAP_WORDS = 512;
 
+/** The page VTL2 has at a physical address, null for none. */
+export type PageAt = (address: number) => Uint8Array | null;
+
 /** The fields of a VCPU. A status is a completion code of the module; on failure nothing has changed. */
 export class Tdvps {
   /** L2 VMs by index; VM 0 and absent VMs are null. */
   readonly vms: readonly (L2Vm | null)[];
   readonly #machine: VpMachine;
+  readonly #pageAt: PageAt;
   readonly #tsc: TscConversion;
   /** TSC_DEADLINE of VM 0 and of absent VMs: kept, without effect. */
   readonly #idleDeadlines = Array.from({ length: L2_VM_COUNT + 1 }, () => new U64().setParts(-1, -1));
@@ -23,8 +27,9 @@ export class Tdvps {
   readonly #merged = new U64();
   readonly #previous = new U64();
 
-  constructor(machine: VpMachine, vms: readonly (L2Vm | null)[], tsc: TscConversion) {
+  constructor(machine: VpMachine, vms: readonly (L2Vm | null)[], tsc: TscConversion, pageAt: PageAt) {
     this.#machine = machine;
+    this.#pageAt = pageAt;
     this.vms = vms;
     this.#tsc = tsc;
   }
@@ -67,10 +72,15 @@ export class Tdvps {
     } else {
       const vm = this.#vmOfClass(classCodeOf(id))!;
       if (classCodeOf(id) === l2MsrBitmapClass(vm.index)) vm.vmcs.writeMsrBitmap(code, merged);
-      else vm.vmcs.write(code, merged);
+      else this.#writeVmcs(vm, code, merged);
     }
     previous.set(before);
     return TdxStatus.Success;
+  }
+
+  #writeVmcs({ vmcs }: L2Vm, encoding: number, value: ReadonlyU64): void {
+    vmcs.write(encoding, value);
+    if (encoding === VmcsField.VirtualApicPage) vmcs.setVirtualApicPage(this.#pageAt(u64ToNumber(value)));
   }
 
   /** Class 32: TSC_DEADLINE and L2_CTLS, an element for each of VM 0 .. 3. */

@@ -3,6 +3,7 @@ import { EntryRcx, InterruptionInfo, L2_VM_COUNT, TdcallLeaf, TdxStatus, U64, Vm
 import type { ReadonlyU64, TdcallArgument } from '@paravisor/hcl-protocol';
 import { GuestStop } from '@paravisor/virt-machine';
 import type { VpMachine } from '@paravisor/virt-machine';
+import { ExitKind, Stop } from '@paravisor/x86-cpu';
 import { entryIsValid } from './entry-checks.js';
 import { ExitInformation } from './exit-information.js';
 import type { TdxExitInfo } from './exit-information.js';
@@ -10,6 +11,7 @@ import { TIMER_OFF } from './l2-tsc-deadline.js';
 import { L2Vm } from './l2-vm.js';
 import type { GuestStateArea } from './l2-vm.js';
 import { Tdvps } from './tdvps.js';
+import type { PageAt } from './tdvps.js';
 import type { TrustDomain } from './trust-domain.js';
 
 /** How TDG.VP.ENTER stands. */
@@ -43,17 +45,12 @@ export class TdxVcpu {
   readonly #value = new U64();
   /** The L2 VM being run, and the tick at which its preemption timer ends the run. */
   #running: L2Vm | null = null;
-  #deadlineTicks = Infinity;
-  /** The event this entry injected, and `retired` then: as long as nothing ran, its delivery has not begun. */
-  #injection = 0;
-  #injectionErrorCode = 0;
-  #injectionLength = 0;
-  #retiredAtEntry = 0;
-
+  #deadlineTicks: number = Infinity;
   /**
-   * `area` and `info` are the run page's guest state and exit information; `areaAddress` is where VTL2 has the former in its physical memory.
+   * `area` and `info` are the run page's guest state and exit information; `areaAddress` is where VTL2 has the former in its physical memory, of which
+   * `pageAt` gives the pages it names to the module.
    */
-  constructor(domain: TrustDomain, machine: VpMachine, area: GuestStateArea, areaAddress: number, info: TdxExitInfo) {
+  constructor(domain: TrustDomain, machine: VpMachine, area: GuestStateArea, areaAddress: number, info: TdxExitInfo, pageAt: PageAt) {
     this.#domain = domain;
     this.#machine = machine;
     this.#area = area;
@@ -63,7 +60,7 @@ export class TdxVcpu {
     const vms = Array.from({ length: L2_VM_COUNT + 1 }, (_, index) =>
       index >= 1 && index <= domain.l2VmCount ? new L2Vm(index, machine.processors[index - 1]!, domain.tsc) : null,
     );
-    this.tdvps = new Tdvps(machine, vms, domain.tsc);
+    this.tdvps = new Tdvps(machine, vms, domain.tsc, pageAt);
   }
 
   /** The L2 VM of an index, or null when there is none. */
@@ -90,9 +87,28 @@ export class TdxVcpu {
     }
     vm.loadGuestState(this.#area);
     this.#startTimer(vm);
-    this.#inject(vm, injection);
     this.#running = vm;
-    return this.resume();
+    this.#inject(vm, injection);
+    return this.#deliverInjection(vm) ?? this.resume();
+  }
+
+  /**
+   * What an entry injects is delivered by the entry itself, before anything can end the run (SDM volume 3, 27.6); so is the exit for a task priority below
+   * its threshold (27.7.7). Null when the guest goes on.
+   */
+  #deliverInjection(vm: L2Vm): EnterResult | null {
+    const { processor } = vm;
+    switch (processor.deliverInjected()) {
+      case Stop.Intercept:
+        this.#exit.setIntercept(processor);
+        return this.#exitFrom(vm);
+      case Stop.Shutdown:
+        this.#exit.setPlain(processor, TdxStatus.Success, VmxExit.TripleFault);
+        return this.#exitFrom(vm);
+    }
+    if (!vm.vmcs.apic.tprBelowThreshold) return null;
+    this.#exit.setPlain(processor, TdxStatus.Success, VmxExit.TprBelowThreshold);
+    return this.#exitFrom(vm);
   }
 
   /** Goes on with an entry that was pending. */
@@ -105,15 +121,14 @@ export class TdxVcpu {
       case GuestStop.Horizon:
         return EnterResult.Pending;
       case GuestStop.Intercept:
-        this.#exit.setIntercept(processor);
+        if (processor.exit.kind === ExitKind.ApicWrite) this.#setApicExit(vm);
+        else this.#exit.setIntercept(processor);
         break;
       case GuestStop.Deadline:
         this.#exit.setPlain(processor, TdxStatus.Success, VmxExit.TimerExpired);
-        this.#returnInjection(vm);
         break;
       case GuestStop.Vtl2Interrupt:
         this.#exit.setPlain(processor, TdxStatus.L2ExitPendingInterrupt, VmxExit.ExternalInterrupt);
-        this.#returnInjection(vm);
         break;
       case GuestStop.Shutdown:
         this.#exit.setPlain(processor, TdxStatus.Success, VmxExit.TripleFault);
@@ -121,6 +136,15 @@ export class TdxVcpu {
       case GuestStop.Halted:
         throw new Error('HLT retired in an L2 VM: the module fixes HLT exiting to one');
     }
+    return this.#exitFrom(vm);
+  }
+
+  #setApicExit({ processor, vmcs: { apic } }: L2Vm): void {
+    this.#exit.setPlain(processor, TdxStatus.Success, apic.trapReason);
+    this.#info.rcx.setParts(apic.trapQualification, 0);
+  }
+
+  #exitFrom(vm: L2Vm): EnterResult {
     vm.storeGuestState(this.#area);
     return this.#leave();
   }
@@ -144,7 +168,7 @@ export class TdxVcpu {
     if (this.#areaAddress % GUEST_STATE_ALIGNMENT !== 0) return null;
     if ((rcx.lo & ~TLB_INVALIDATION) !== 0 || (rcx.hi & ~EntryRcx.HighVmMask) !== 0) return null;
     const vm = this.vm(entryVmIndex(rcx));
-    return vm !== null && vm.vmcs.virtualApicPageSet ? vm : null;
+    return vm !== null && vm.vmcs.apic.pageSet ? vm : null;
   }
 
   #startTimer(vm: L2Vm): void {
@@ -162,13 +186,8 @@ export class TdxVcpu {
   }
 
   #inject({ processor, vmcs }: L2Vm, injection: number): void {
-    this.#injection = 0;
     if ((injection & InterruptionInfo.Valid) === 0) return;
     const hasErrorCode = (injection & InterruptionInfo.ErrorCodeValid) !== 0;
-    this.#injection = injection;
-    this.#injectionErrorCode = hasErrorCode ? vmcs.entryErrorCode.lo : 0;
-    this.#injectionLength = vmcs.entryInstructionLength.lo;
-    this.#retiredAtEntry = processor.retired;
     processor.inject(
       (injection & InterruptionInfo.TypeMask) >> InterruptionInfo.TypeShift,
       injection & InterruptionInfo.VectorMask,
@@ -176,16 +195,6 @@ export class TdxVcpu {
       vmcs.entryInstructionLength.lo,
     );
     vmcs.clearInjection();
-  }
-
-  /**
-   * An entry that ended before its first instruction: hardware would have delivered the event and shown the handler's first instruction. The model's
-   * processor has not begun, so the event goes back as IDT-vectoring information, and VTL2 injects it again.
-   */
-  #returnInjection({ processor }: L2Vm): void {
-    if (this.#injection === 0 || processor.retired !== this.#retiredAtEntry) return;
-    this.#exit.setIdtVectoring(this.#injection, this.#injectionErrorCode);
-    this.#info.r11.setParts(0, this.#injectionLength);
   }
 
   /** A leaf other than TDG.VP.ENTER and TDG.VP.VMCALL, on behalf of VTL2. The status goes to the high half of RAX. */

@@ -1,4 +1,4 @@
-import type { Intercepts, ProcessorClock, ProcessorExit, ProcessorOptions } from '../contract.js';
+import type { Intercepts, ProcessorClock, ProcessorExit, ProcessorOptions, VirtualApic } from '../contract.js';
 import { StateOffset } from '../memory/layout.js';
 import { ARITHMETIC_FLAGS, Flag, flagCode, FlagKind } from '../microop/flags.js';
 import { PageAccess } from '../paging/index.js';
@@ -56,6 +56,7 @@ export class Core {
   readonly exit: ProcessorExit = createExit();
   readonly intercepts: Intercepts = createIntercepts();
   readonly fault: Fault;
+  virtualApic: VirtualApic | null = null;
   /** Something must be looked at before the next instruction: an event, a window, a shadow. */
   attention = true;
   /** The software event of an INT instruction. */

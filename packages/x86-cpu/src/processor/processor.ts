@@ -2,7 +2,7 @@ import { CodeCache } from '../code/cache.js';
 import type { Block, Linear } from '../code/block.js';
 import { linearOf, LONG_MODE } from '../code/execution-mode.js';
 import { EventType, ExitKind, Stop } from '../contract.js';
-import type { Intercepts, Processor, ProcessorExit, ProcessorOptions } from '../contract.js';
+import type { Intercepts, Processor, ProcessorExit, ProcessorOptions, VirtualApic } from '../contract.js';
 import { DecodeStatus, OperandKind } from '../decode/index.js';
 import type { Instruction } from '../decode/index.js';
 import { Op } from '../decode/op.js';
@@ -188,6 +188,19 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#core.attention = true;
   }
 
+  get virtualApic(): VirtualApic | null {
+    return this.#core.virtualApic;
+  }
+
+  set virtualApic(apic: VirtualApic | null) {
+    this.#core.virtualApic = apic;
+  }
+
+  deliverInjected(): Stop {
+    const stop = this.#takeInjected();
+    return stop === GO_ON ? Stop.Budget : (stop as Stop);
+  }
+
   // CodeObserver: what happens to the memory under the caches.
 
   dropCode(page: number): void {
@@ -236,13 +249,8 @@ export class GuestProcessor implements Processor, CodeObserver {
     const registers = this.#registers;
     const core = this.#core;
     for (;;) {
-      const injected = this.#injected;
-      if (injected.type >= 0) {
-        const { type, vector, errorCode, length } = injected;
-        injected.type = -1;
-        const stop = this.#deliver(type, vector, errorCode, length);
-        if (stop !== GO_ON) return stop;
-      }
+      const injection = this.#takeInjected();
+      if (injection !== GO_ON) return injection;
       const blocked = registers.interruptibility & (Shadow.sti | Shadow.movSs);
       if (this.intercepts.nmiWindow && !(registers.interruptibility & (Shadow.nmi | Shadow.movSs))) return this.#leaveFor(ExitKind.NmiWindow);
       const open = blocked === 0 && (registers.systemFlags & Flag.if) !== 0;
@@ -258,6 +266,14 @@ export class GuestProcessor implements Processor, CodeObserver {
       core.attention = this.#step;
       return GO_ON;
     }
+  }
+
+  #takeInjected(): number {
+    const injected = this.#injected;
+    if (injected.type < 0) return GO_ON;
+    const { type, vector, errorCode, length } = injected;
+    injected.type = -1;
+    return this.#deliver(type, vector, errorCode, length);
   }
 
   #leaveFor(kind: number): number {
@@ -487,6 +503,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     }
     this.#retire();
     if (outcome === Outcome.Costed) return Stop.Costed;
+    if (outcome === Outcome.Trapped) return Stop.Intercept;
     return outcome === Outcome.Halted ? Stop.Halted : GO_ON;
   }
 

@@ -10,6 +10,7 @@ import { Attribute, Cr0, Cr4, Efer } from '../processor/registers.js';
 import { readWord, requireRing0, writeRegister, operandAddress } from './operands.js';
 import { intercept, Outcome } from './outcome.js';
 import type { SystemInstructions } from './outcome.js';
+import { TASK_PRIORITY, writeVirtualApic } from './virtual-apic.js';
 
 /** MOV to and from control and debug registers, CLTS, LMSW, SMSW, XGETBV, XSETBV. */
 export const controlRegisters: SystemInstructions = new Map();
@@ -99,6 +100,7 @@ controlRegisters.set(Op.MovCr, (core, instruction) => {
       case 8:
         if (intercepts.cr8Load) return interceptRegister(core, ExitKind.CrAccess, number, CrAccess.write, second.reg);
         if (hi !== 0 || lo & ~15) core.raise(Vector.gp, 0);
+        if (core.virtualApic !== null) return writeVirtualApic(core, core.virtualApic, TASK_PRIORITY, lo << 4);
         registers.set(StateOffset.cr8, lo, 0);
         core.attention = true;
         return Outcome.Done;
@@ -109,6 +111,10 @@ controlRegisters.set(Op.MovCr, (core, instruction) => {
   const number = second.reg;
   if ((number === 3 && intercepts.cr3Store) || (number === 8 && intercepts.cr8Store)) {
     return interceptRegister(core, ExitKind.CrAccess, number, CrAccess.read, first.reg);
+  }
+  if (number === 8 && core.virtualApic !== null) {
+    registers.setGpr(first.reg, core.virtualApic.read(TASK_PRIORITY) >>> 4, 0);
+    return Outcome.Done;
   }
   const offset = OFFSETS[number];
   if (offset === undefined) return core.raise(Vector.ud, -1);

@@ -7,6 +7,7 @@ import { Cr0, Cr4, Efer, highHalf, isCanonical, joinHalves, lowHalf } from '../p
 import { requireRing0, writeRegister } from './operands.js';
 import { intercept, Outcome } from './outcome.js';
 import type { SystemInstructions } from './outcome.js';
+import { TASK_PRIORITY, writeVirtualApic } from './virtual-apic.js';
 
 /** RDMSR, WRMSR, and the instructions that reach what lies behind an MSR. */
 export const msrs: SystemInstructions = new Map();
@@ -36,6 +37,18 @@ const FIELDS: ReadonlyMap<number, { offset: number; holds: 'any' | 'word' | 'add
   [Msr.gsBase, { offset: segmentBase(Segment.gs), holds: 'address' }],
   [Msr.kernelGsBase, { offset: StateOffset.kernelGsBase, holds: 'address' }],
   [Msr.tscAux, { offset: StateOffset.tscAux, holds: 'word' }],
+]);
+
+/** MSRs of the x2APIC's registers. */
+const APIC_MSRS = 0x800;
+const APIC_MSR_LAST = 0x8ff;
+const isApicMsr = (number: number): boolean => number >= APIC_MSRS && number <= APIC_MSR_LAST;
+
+/** Registers whose WRMSR is virtualized, and what may be written: task priority, EOI, self-IPI (SDM volume 3, 30.5). */
+const WRITABLE_APIC_BITS: ReadonlyMap<number, number> = new Map([
+  [TASK_PRIORITY, 0xff],
+  [0x0b, 0],
+  [0x3f, 0xff],
 ]);
 
 const EFER_WRITABLE = Efer.sce | Efer.lme | Efer.nxe;
@@ -71,6 +84,9 @@ msrs.set(Op.Rdmsr, (core) => {
     const tsc = core.readTsc();
     lo = lowHalf(tsc);
     hi = highHalf(tsc);
+  } else if (core.virtualApic !== null && isApicMsr(number)) {
+    lo = core.virtualApic.read(number - APIC_MSRS);
+    hi = 0;
   } else return core.raise(Vector.gp, 0);
   registers.setGpr(RAX, lo, 0);
   registers.setGpr(RDX, hi, 0);
@@ -96,6 +112,10 @@ msrs.set(Op.Wrmsr, (core) => {
     if (!core.tscReadable) return Outcome.Unreadable;
     // The TSC itself is the machine's; writing it moves the offset.
     registers.setNumber(StateOffset.tscOffset, joinHalves(lo, hi) - (core.readTsc() - registers.number(StateOffset.tscOffset)));
+  } else if (core.virtualApic !== null && isApicMsr(number)) {
+    const register = number - APIC_MSRS;
+    if (hi !== 0 || lo & ~(WRITABLE_APIC_BITS.get(register) ?? core.raise(Vector.gp, 0))) core.raise(Vector.gp, 0);
+    return writeVirtualApic(core, core.virtualApic, register, lo);
   } else core.raise(Vector.gp, 0);
   return Outcome.Done;
 });

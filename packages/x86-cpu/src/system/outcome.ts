@@ -19,6 +19,8 @@ export const Outcome = {
   Event: 6,
   /** Not retired: the clock cannot be read yet. */
   Unreadable: 7,
+  /** Retired, and RIP moves behind it; `exit` tells the rest. */
+  Trapped: 8,
 } as const;
 export type Outcome = (typeof Outcome)[keyof typeof Outcome];
 
