@@ -35,6 +35,12 @@ export interface GuestMemoryLine {
   compareExchange(gpa: number, size: number, expected: U64, value: ReadonlyU64): number;
 }
 
+/** A page of VTL2's private memory that user mode has taken from its pool (openvmm `page_pool_alloc`), with its guest physical address. */
+export interface PrivatePage {
+  readonly bytes: Uint8Array;
+  readonly address: number;
+}
+
 /** One VP's file descriptor, its mapped pages, and the VTL2 processor under it. */
 export interface HclVp {
   readonly index: number;
@@ -42,6 +48,8 @@ export interface HclVp {
   readonly runPage: Uint8Array;
   /** The VTL0 virtual-APIC page (TDX) or secure-AVIC page. */
   readonly apicPage: Uint8Array;
+  /** The page user mode has for VTL1's virtual APIC under TDX; the driver has none for it. */
+  readonly vtl1ApicPage?: PrivatePage | undefined;
   /** The VMSA of a lower VTL under SNP, else null. */
   vmsa(vtl: number): Uint8Array | null;
 

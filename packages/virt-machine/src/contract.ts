@@ -2,7 +2,7 @@
  * The door between the machine and a backing's machine half. The machine brings clocks, memory, the host and the common part of the mshv_vtl
  * driver; a machine half brings the isolation hardware and the driver's path for it.
  */
-import type { ExitReasonName, Plain, TdcallArgument } from '@paravisor/hcl-protocol';
+import type { ExitReasonName, Plain, PrivatePage, TdcallArgument } from '@paravisor/hcl-protocol';
 import type { MachineMemory, Processor } from '@paravisor/x86-cpu';
 import type { CostModel } from './cost.js';
 import type { HostVp } from './host.js';
@@ -109,6 +109,11 @@ export interface IsolationVp {
    * costs. Called after the `cancel` check.
    */
   enter(): PathOutcome;
+  /**
+   * Each time round the driver's loop, right after `cancel` was looked at and whether or not it is set: interrupts that others have put into the run
+   * page. True when user mode has to take them: the run ioctl is cancelled. Left out: any cancels it.
+   */
+  pullProxiedInterrupts?(): boolean;
   /** Before the VP idles with the HALTED flag: for example start the kernel's halt timer. Its expiry, as any VTL2 interrupt, ends the idle. */
   beforeIdle(): void;
   /** After it woke and the kernel took the interrupt. Exit: a faked exit is in the run page, return it to user mode. Again: go round. */
@@ -117,6 +122,8 @@ export interface IsolationVp {
   beforeReturn(): void;
   /** The reason (number of `ExitReason`) under which the exit now in the run page or VMSA counts as a user exit. */
   userExitReason(): number;
+  /** TDX: see `HclVp.vtl1ApicPage`. */
+  readonly vtl1ApicPage?: PrivatePage;
   /** SNP: a host intercept message was copied into the run page with the last exit. */
   readonly interceptMessagePresent: boolean;
   /** TDCALL ioctl: 0 or an errno. Charges the TDCALL (`tdcall`); the driver charges the ioctl's way into the kernel and back. */

@@ -5,7 +5,6 @@ import {
   ExitReason,
   HvRegister,
   HvStatus,
-  OffloadFlag,
   RunFlag,
   RunStatus,
   U64,
@@ -14,7 +13,7 @@ import {
   u64ToNumber,
   viewRunPage,
 } from '@paravisor/hcl-protocol';
-import type { HclVp, ReadonlyU64, RunPage, TdcallArgument } from '@paravisor/hcl-protocol';
+import type { HclVp, PrivatePage, ReadonlyU64, RunPage, TdcallArgument } from '@paravisor/hcl-protocol';
 import { PathOutcome } from './contract.js';
 import type { IsolationVp, VpMachine } from './contract.js';
 import { Vtl2Interrupt } from './host.js';
@@ -100,6 +99,10 @@ export class DriverVp implements HclVp {
     });
   }
 
+  get vtl1ApicPage(): PrivatePage | undefined {
+    return this.#isolation.vtl1ApicPage;
+  }
+
   vmsa(vtl: number): Uint8Array | null {
     return this.#isolation.vmsa(vtl);
   }
@@ -145,10 +148,10 @@ export class DriverVp implements HclVp {
     }
   }
 
-  /** `cancel`, or a scan of the proxied interrupts that user mode has to make itself because it offloads none. */
+  /** `cancel`, or proxied interrupts that user mode has to take itself. */
   #isCancelled(): boolean {
-    const page = this.#page;
-    return page.cancel !== 0 || (page.scanProxyIrr !== 0 && (page.offloadFlags & OffloadFlag.IntrInject) === 0);
+    const { cancel, scanProxyIrr } = this.#page;
+    return (this.#isolation.pullProxiedInterrupts?.() ?? scanProxyIrr !== 0) || cancel !== 0;
   }
 
   #startIdle(): void {

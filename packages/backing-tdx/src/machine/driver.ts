@@ -1,25 +1,29 @@
-/** The mshv_vtl driver's TDX path for one VP (OHCL-Linux-Kernel PR 107): deadlines, TDG.VP.ENTER, and halted guests. */
+/** The mshv_vtl driver's TDX path for one VP (OHCL-Linux-Kernel PR 107): deadlines, TDG.VP.ENTER, halted guests, and what is finished in the kernel. */
 import {
   Errno,
   ExitDestination,
+  ExitReason,
+  Interruptibility,
   MappedPage,
   TdcallLeaf,
   TdvpsField,
+  TdxStatus,
   U64,
   UPDATE_DEADLINE,
   VmcsField,
   VmxExit,
   mappedPageOffset,
   newTdcallArgument,
-  u64ToNumber,
   viewTdxRunPage,
 } from '@paravisor/hcl-protocol';
-import type { ReadonlyU64, TdcallArgument, TdxRunPage } from '@paravisor/hcl-protocol';
+import type { PrivatePage, ReadonlyU64, TdcallArgument, TdxRunPage } from '@paravisor/hcl-protocol';
 import { PathOutcome } from '@paravisor/virt-machine';
-import type { IsolationVp, KernelTimer, VpMachine } from '@paravisor/virt-machine';
+import type { IsolationVp, VpMachine } from '@paravisor/virt-machine';
 import { l2VmcsFieldHigh } from '../abi/index.js';
-import { DeadlineRegisters, isArmed, moduleDeadline } from './deadline-register.js';
+import { DeadlineRegisters } from './deadline-register.js';
 import { exitReasonNumber, wasEntered } from './exit-reason.js';
+import { HaltTimer } from './halt-timer.js';
+import { InterruptOffload } from './interrupt-offload.js';
 import { loadPrivateRegisters, storePrivateRegisters } from './private-registers.js';
 import type { TrustDomain } from './trust-domain.js';
 import { EnterResult, TdxVcpu, entryVmIndex } from './vcpu.js';
@@ -28,39 +32,49 @@ const PAGE_BYTES = 4096;
 /** Where VTL2 has the pages it shares with user mode. The model has no RAM of VTL2's own: a nominal address, far above any guest's. */
 const VTL2_PAGES = 2 ** 40;
 const physicalAddressOf = (kind: number, vp: number): number => VTL2_PAGES + mappedPageOffset(kind, vp) * PAGE_BYTES;
+/** Where user mode's pool of private pages begins, one page a VP; nominal too. */
+const PRIVATE_PAGES = 2 ** 41;
 /** gpr_list in the run page: context at 272, gpr_list at 240 in it. */
 const GUEST_STATE_OFFSET = 512;
 const VTL0_VM = 1;
-const HZ_PER_KHZ = 1000;
-const NS_PER_MS = 1_000_000;
 
+/** The driver of one VP. */
 export class TdxDriverVp implements IsolationVp {
   readonly interceptMessagePresent = false;
+  readonly vtl1ApicPage: PrivatePage;
   readonly #machine: VpMachine;
   readonly #page: TdxRunPage;
   readonly #vcpu: TdxVcpu;
   readonly #deadlines: DeadlineRegisters;
-  readonly #haltTimer: KernelTimer;
+  readonly #haltTimer: HaltTimer;
+  readonly #offload: InterruptOffload;
   readonly #kernelCall = newTdcallArgument();
-  readonly #tscKhz: number;
   /** The L2 VM of an entry that is pending, else 0. */
   #entered = 0;
-  /** The deadline the VP idles towards, module style. */
-  readonly #haltDeadline = new U64();
-  readonly #now = new U64();
-  readonly #ahead = new U64();
 
-  constructor(domain: TrustDomain, machine: VpMachine) {
+  /** `peers` are the drivers of all VPs by index, as far as they have been made; this one is among them afterwards. */
+  constructor(domain: TrustDomain, machine: VpMachine, peers: TdxDriverVp[]) {
     this.#machine = machine;
     this.#page = viewTdxRunPage(machine.runPage);
     const { context } = this.#page;
+    this.vtl1ApicPage = { bytes: new Uint8Array(PAGE_BYTES), address: PRIVATE_PAGES + machine.index * PAGE_BYTES };
     const guestState = physicalAddressOf(MappedPage.Run, machine.index) + GUEST_STATE_OFFSET;
-    this.#vcpu = new TdxVcpu(domain, machine, context.gprList, guestState, context.exitInfo);
-    this.#tscKhz = Math.floor(machine.clock.tscHz / HZ_PER_KHZ);
-    // The expiry itself does nothing: the interrupt that brings it ends the idle.
-    this.#haltTimer = machine.timers.create(() => {});
+    this.#vcpu = new TdxVcpu(domain, machine, context.gprList, guestState, context.exitInfo, (address) => this.#pageAt(address));
     this.#deadlines = new DeadlineRegisters((vm, deadline) => this.#writeDeadline(vm, deadline));
+    this.#haltTimer = new HaltTimer(machine, context.l2TscDeadline, this.#deadlines);
+    this.#offload = new InterruptOffload(this.#page, machine.apicPage, {
+      vp: machine.index,
+      vpCount: domain.vcpuCount,
+      clearInterruptShadow: () => this.#clearInterruptShadow(),
+      proxyInterrupt: (vp, vector) => peers[vp]!.#proxyInterrupt(vector),
+      interrupt: (vps) => this.#interrupt(vps, peers),
+    });
+    peers[machine.index] = this;
     this.#setVirtualApicPage();
+  }
+
+  pullProxiedInterrupts(): boolean {
+    return this.#offload.pullProxiedInterrupts();
   }
 
   enter(): PathOutcome {
@@ -78,6 +92,7 @@ export class TdxDriverVp implements IsolationVp {
   }
 
   #applyDeadline(vm: number): void {
+    if (vm === 0) return;
     const { l2TscDeadline } = this.#page.context;
     if ((l2TscDeadline.updateDeadline & UPDATE_DEADLINE) !== 0) {
       this.#deadlines.update(vm, l2TscDeadline.deadline);
@@ -93,51 +108,41 @@ export class TdxDriverVp implements IsolationVp {
     this.#entered = 0;
     const { exitInfo, vpState } = this.#page.context;
     const { rax } = exitInfo;
-    if (!wasEntered(rax)) return PathOutcome.Exit;
-    const l2 = this.#vcpu.vm(vm)!;
-    storePrivateRegisters(vpState, l2.processor);
-    const { index, clock, ledger } = this.#machine;
-    ledger.count(index, l2.vtl, ExitDestination.Paravisor, exitReasonNumber(rax), clock.now);
+    if (wasEntered(rax)) {
+      const l2 = this.#vcpu.vm(vm)!;
+      storePrivateRegisters(vpState, l2.processor);
+      const { index, clock, ledger } = this.#machine;
+      ledger.count(index, l2.vtl, ExitDestination.Paravisor, exitReasonNumber(rax), clock.now);
+    }
+    return this.#finish();
+  }
+
+  /** What is in exit_info now: an expired deadline always goes to user mode, before any offload. */
+  #finish(): PathOutcome {
+    const { entryRcx, exitInfo } = this.#page.context;
     // The driver compares the whole low half: an expiry that carries a flag bit would be missed.
-    if (rax.lo === VmxExit.TimerExpired) this.#deadlines.markExpired(vm);
-    return PathOutcome.Exit;
+    if (exitInfo.rax.lo === VmxExit.TimerExpired) {
+      this.#deadlines.markExpired(entryVmIndex(entryRcx));
+      return PathOutcome.Exit;
+    }
+    return this.#offload.finish() ? PathOutcome.Again : PathOutcome.Exit;
   }
 
-  /** The host cannot see TSC_DEADLINE: a kernel timer stands in for it while the VP idles. */
   beforeIdle(): void {
-    const { entryRcx, l2TscDeadline } = this.#page.context;
-    const vm = entryVmIndex(entryRcx);
-    const deadline = this.#haltDeadline;
-    if ((l2TscDeadline.updateDeadline & UPDATE_DEADLINE) !== 0) moduleDeadline(l2TscDeadline.deadline, deadline);
-    else if (this.#deadlines.hasExpired(vm)) deadline.setParts(-1, -1);
-    else deadline.set(this.#deadlines.last(vm));
-    if (isArmed(deadline)) this.#haltTimer.startAfter(this.#nsUntil(deadline));
+    const { entryRcx, exitInfo } = this.#page.context;
+    // What an idle comes back with unless a deadline passes: nothing was entered.
+    exitInfo.rax.setParts(0, TdxStatus.PendingInterrupt);
+    this.#haltTimer.start(entryVmIndex(entryRcx));
   }
 
+  /** A deadline that has passed is shown as an exit: RAX and nothing else. */
   afterIdle(): PathOutcome {
-    this.#haltTimer.cancel();
-    if (!isArmed(this.#haltDeadline) || this.#rdtsc().isBelow(this.#haltDeadline)) return PathOutcome.Again;
-    const { entryRcx, exitInfo, l2TscDeadline } = this.#page.context;
-    exitInfo.rax.setParts(VmxExit.TimerExpired, 0);
-    this.#deadlines.markExpired(entryVmIndex(entryRcx));
-    l2TscDeadline.updateDeadline &= ~UPDATE_DEADLINE;
-    return PathOutcome.Exit;
-  }
-
-  /** (deadline − rdtsc) × 10^6 / tsc_khz, rounded down; 0 for the past (unsigned). Exact up to 2^53 ns, some 104 days. */
-  #nsUntil(deadline: ReadonlyU64): number {
-    const now = this.#rdtsc();
-    if (!now.isBelow(deadline)) return 0;
-    const ticks = u64ToNumber(this.#ahead.set(deadline).sub(now));
-    const rest = ticks % this.#tscKhz;
-    return ((ticks - rest) / this.#tscKhz) * NS_PER_MS + Math.floor((rest * NS_PER_MS) / this.#tscKhz);
-  }
-
-  /** RDTSC in the kernel. Valid until the next call. */
-  #rdtsc(): U64 {
-    const { clock, costs } = this.#machine;
-    clock.charge(costs.ticks.vtl2Rdtsc);
-    return this.#now.setNumber(clock.now);
+    const { exitInfo, l2TscDeadline } = this.#page.context;
+    if (this.#haltTimer.stop()) {
+      exitInfo.rax.setParts(VmxExit.TimerExpired, 0);
+      l2TscDeadline.updateDeadline &= ~UPDATE_DEADLINE;
+    }
+    return this.#finish();
   }
 
   /** The deadline is the module's and the halt timer ends with the halt: nothing goes on only for a run. */
@@ -162,23 +167,47 @@ export class TdxDriverVp implements IsolationVp {
 
   #writeDeadline(vm: number, deadline: ReadonlyU64): void {
     const { hi, lo } = TdvpsField.TscDeadline;
-    this.#writeField(lo + vm, hi, deadline);
+    this.#writeField(lo + vm, hi, deadline.lo, deadline.hi, -1, -1);
   }
 
-  /** The kernel owns VTL0's APIC page, so it is the kernel that names it to the module (an assumption; user mode cannot know where it is). */
+  /** VTL0's blocking by STI, as `clear_interrupt_shadow` of user mode does: blocking by MOV SS stays. */
+  #clearInterruptShadow(): void {
+    const field = VmcsField.Interruptibility;
+    this.#writeField(field, l2VmcsFieldHigh(VTL0_VM, field), 0, 0, Interruptibility.BlockedBySti, 0);
+  }
+
+  /** The kernel owns VTL0's APIC page, so it is the kernel that names it to the module. */
   #setVirtualApicPage(): void {
+    const field = VmcsField.VirtualApicPage;
     const address = new U64().setNumber(physicalAddressOf(MappedPage.Apic, this.#machine.index));
-    this.#writeField(VmcsField.VirtualApicPage, l2VmcsFieldHigh(VTL0_VM, VmcsField.VirtualApicPage), address);
+    this.#writeField(field, l2VmcsFieldHigh(VTL0_VM, field), address.lo, address.hi, -1, -1);
   }
 
-  #writeField(lo: number, hi: number, value: ReadonlyU64): void {
+  #writeField(lo: number, hi: number, valueLo: number, valueHi: number, maskLo: number, maskHi: number): void {
     const call = this.#kernelCall;
     call.rax.setParts(TdcallLeaf.VpWr, 0);
     call.rcx.setParts(0, 0);
     call.rdx.setParts(lo, hi);
-    call.r8.set(value);
-    call.r9.setParts(-1, -1);
+    call.r8.setParts(valueLo, valueHi);
+    call.r9.setParts(maskLo, maskHi);
     this.#call(call);
+  }
+
+  #pageAt(address: number): Uint8Array | null {
+    if (address === physicalAddressOf(MappedPage.Apic, this.#machine.index)) return this.#machine.apicPage;
+    return address === this.vtl1ApicPage.address ? this.vtl1ApicPage.bytes : null;
+  }
+
+  #proxyInterrupt(vector: number): void {
+    this.#page.proxyIrr[vector >>> 5]! |= 1 << (vector & 31);
+    this.#page.scanProxyIrr = 1;
+  }
+
+  /** One hypercall for the whole set of CPUs, and an interrupt at each. */
+  #interrupt(vps: readonly number[], peers: readonly TdxDriverVp[]): void {
+    const { clock, host } = this.#machine;
+    host.call(ExitReason.tdvmcall);
+    for (const vp of vps) peers[vp]!.#machine.host.interruptVtl2(clock.now);
   }
 
   /** SNP instructions: a TDX driver has no such ioctl. */

@@ -18,6 +18,7 @@ class TdxMachine implements IsolationMachine {
   readonly #domain: TrustDomain;
   readonly #tscHz: number;
   readonly #timerCapability: TimerCapability;
+  readonly #vps: TdxDriverVp[] = [];
 
   constructor({ vpCount, tscHz }: MachineContext, timerCapability: TimerCapability) {
     this.#domain = new TrustDomain(vpCount, L2_VMS);
@@ -40,7 +41,7 @@ class TdxMachine implements IsolationMachine {
   }
 
   createVp(vp: VpMachine): IsolationVp {
-    return new TdxDriverVp(this.#domain, vp);
+    return new TdxDriverVp(this.#domain, vp, this.#vps);
   }
 }
 
