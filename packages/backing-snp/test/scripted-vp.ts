@@ -124,6 +124,9 @@ class ScriptedHandlers implements ExitHandlers {
   halt(vtl: number): void {
     this.log.push(`halt ${vtl}`);
   }
+  activityChanged(vtl: number, activity: number): void {
+    this.log.push(`activity ${vtl} ${activity}`);
+  }
   fatal(_vtl: number, reason: string): void {
     this.log.push(`fatal ${reason}`);
   }

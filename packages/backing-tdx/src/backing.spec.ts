@@ -42,14 +42,16 @@ describe('the guest timer of a TDX partition (openvmm PR 2483, PR 4053)', () => 
 describe('the TDX backing as a plug-in', () => {
   it('says what it is', () => {
     expect(tdxBackingFactory).toMatchObject({ name: 'tdx', isolation: 'tdx', usesHardwareTimer: true });
-    expect(backing).toMatchObject({ name: 'tdx', isolation: 'tdx', capabilities: { usesHardwareTimer: true }, options: { timerCapability: 'supported' } });
+    expect(backing).toMatchObject({ name: 'tdx', isolation: 'tdx', capabilities: { usesHardwareTimer: true }, options: { timerCapability: 'supported', offload: 'on' } });
     expect(backing.machine.processorVendor).toBe('intel');
   });
 
   it('makes a backing of option values, the default being the first value', () => {
-    const [option] = tdxBackingFactory.options;
-    expect(tdxBackingFactory.create({}).options).toEqual({ timerCapability: option!.values[0] });
-    for (const value of option!.values) expect(tdxBackingFactory.create({ timerCapability: value }).options).toEqual({ timerCapability: value });
+    const defaults = Object.fromEntries(tdxBackingFactory.options.map(({ name, values }) => [name, values[0]]));
+    expect(tdxBackingFactory.create({}).options).toEqual(defaults);
+    for (const { name, values } of tdxBackingFactory.options) {
+      for (const value of values) expect(tdxBackingFactory.create({ [name]: value }).options).toEqual({ ...defaults, [name]: value });
+    }
   });
 
   it.each([[{ timerCapability: 'maybe' }], [{ rearm: 'on' }]])('refuses %j in one line that names the choice', (options) => {

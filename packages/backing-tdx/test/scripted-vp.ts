@@ -4,6 +4,7 @@ import type { GuestMemoryLine, HclVp, ReadonlyU64, TdcallArgument, TdxRunPage } 
 import { EmulationStatus, FlatMemory, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, VmTimeGuestTimer, VpAssistPage, silentTimerObserver } from '@paravisor/virt-core';
 import type { BackingVpContext, ExitHandlers } from '@paravisor/virt-core';
 import { l2VmcsFieldHigh } from '../src/abi/index.js';
+import type { TdxSettings } from '../src/paravisor/settings.js';
 import { TdxVp } from '../src/paravisor/vp.js';
 import { startAt } from './small-guest.js';
 
@@ -113,6 +114,9 @@ class ScriptedHandlers implements ExitHandlers {
   halt(vtl: number): void {
     this.log.push(`halt ${vtl}`);
   }
+  activityChanged(vtl: number, activity: number): void {
+    this.log.push(`activity ${vtl} ${activity}`);
+  }
   fatal(_vtl: number, reason: string): void {
     this.log.push(`fatal ${reason}`);
   }
@@ -145,13 +149,13 @@ export class ScriptedTdxVp {
   readonly assistPages = [0, 1].map(() => new VpAssistPage(new FlatMemory(0)));
   readonly vp: TdxVp;
 
-  constructor() {
+  constructor(settings: TdxSettings = { offload: false }) {
     this.apics = [0, 1].map(
       (vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake() {} }), vmTime: this.vmTime, x2apicCapable: true, observer: silentTimerObserver }),
     );
     this.synics = this.apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: noMemory, interrupts: apic, observer: silentTimerObserver }));
     const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, assistPages: this.assistPages, handlers: this.handlers };
-    this.vp = new TdxVp(context, new VmTimeGuestTimer());
+    this.vp = new TdxVp(context, new VmTimeGuestTimer(), settings);
     this.vp.initialize(0, startAt(START));
   }
 

@@ -6,6 +6,7 @@ import type { InitialRegisters } from '@paravisor/virt-core';
 import { createMachine } from '@paravisor/virt-machine';
 import type { Machine, MachineOptions } from '@paravisor/virt-machine';
 import { tdxMachine } from '../src/machine/index.js';
+import { TdxApicPage } from '../src/paravisor/apic-page.js';
 import { initializeLowerVtl } from '../src/paravisor/initial-state.js';
 import { TdvpsAccess } from '../src/paravisor/l2-field.js';
 import { LowerVtl } from '../src/paravisor/lower-vtl.js';
@@ -88,7 +89,7 @@ export function startVtl0({ vp, page }: SmallMachine, rip: number): LowerVtl {
   const vmTime = new VmTimeAccess(vp);
   const apic = new LocalApic({ vp: 0, vtl: 0, apicId: 0, set: new LocalApicSet({ wake: () => {} }), vmTime, x2apicCapable: true, observer: silentTimerObserver });
   const access = new TdvpsAccess(vp);
-  const vtl = new LowerVtl(0, access, apic);
+  const vtl = new LowerVtl(0, access, apic, () => new TdxApicPage(vp.apicPage));
   initializeLowerVtl(vtl, access, page, startAt(rip));
   vtl.registers.toRunPage(page);
   page.context.entryRcx.setParts(0, 1 << EntryRcx.HighVmShift);

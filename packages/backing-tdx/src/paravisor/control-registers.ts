@@ -1,8 +1,8 @@
-/** Moves to CR0, CR4 and CR8 that exit, and writes to EFER (SDM volume 3, 2.5 and 5.1.2). */
-import { CrQualification, HvMsr, U64 } from '@paravisor/hcl-protocol';
+/** Moves to CR0 and CR4 that exit, and writes to EFER (SDM volume 3, 2.5 and 5.1.2). */
+import { CrQualification, U64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { MsrStatus, Segment } from '@paravisor/virt-core';
-import type { ExitHandlers, GuestRegisters } from '@paravisor/virt-core';
+import type { GuestRegisters } from '@paravisor/virt-core';
 import { Cr0, Cr4, Efer, EntryControl } from '../abi/index.js';
 import { CR0_FIXED, CR4_FIXED } from './initial-state.js';
 import type { LowerVtl } from './lower-vtl.js';
@@ -22,19 +22,15 @@ const LMSW_BITS = 0xf;
 const CS_L = 1 << 13;
 const CR4_PAE = Cr4.Pae;
 const EFER_VALID = Efer.Sce | Efer.Lme | Efer.Lma | Efer.Nxe;
-/** CR8 is the task priority's class: TPR bits 7:4. */
-const TPR_CLASS_SHIFT = 4;
 
 export class ControlRegisters {
   readonly #vtl: LowerVtl;
   readonly #registers: GuestRegisters;
-  readonly #handlers: ExitHandlers;
   readonly #value = new U64();
 
-  constructor(vtl: LowerVtl, registers: GuestRegisters, handlers: ExitHandlers) {
+  constructor(vtl: LowerVtl, registers: GuestRegisters) {
     this.#vtl = vtl;
     this.#registers = registers;
-    this.#handlers = handlers;
   }
 
   /** The access of a CR-access exit. RIP is the caller's. */
@@ -42,7 +38,6 @@ export class ControlRegisters {
     const register = qualification & CrQualification.CrMask;
     const gpr = (qualification >> CrQualification.RegisterShift) & 0xf;
     const type = (qualification >> CrQualification.TypeShift) & 3;
-    if (type === CrQualification.TypeMovFrom && register === 8) return this.#readCr8(gpr);
     if (type === CrQualification.TypeLmsw) return this.#lmsw(qualification >>> CrQualification.SourceShift);
     if (type !== CrQualification.TypeMov) return CrOutcome.Unexpected;
     this.#registers.readGpr(gpr, this.#value);
@@ -51,8 +46,6 @@ export class ControlRegisters {
         return this.#writeCr0(this.#value);
       case 4:
         return this.#writeCr4(this.#value);
-      case 8:
-        return this.#writeCr8(this.#value);
       default:
         return CrOutcome.Unexpected;
     }
@@ -95,20 +88,6 @@ export class ControlRegisters {
     if (hi !== 0 || (lo & ~CR4_VALID) !== 0 || leavesPae) return CrOutcome.GeneralProtection;
     vmcs.cr4.writeParts(lo | CR4_FIXED, 0);
     vmcs.cr4Shadow.writeParts(lo, 0);
-    return CrOutcome.Done;
-  }
-
-  /** The task priority belongs to the local APIC, which the TPR's synthetic MSR reaches in xAPIC and x2APIC mode alike. */
-  #writeCr8({ lo, hi }: ReadonlyU64): CrOutcome {
-    if (hi !== 0 || (lo & ~0xf) !== 0) return CrOutcome.GeneralProtection;
-    const status = this.#handlers.writeMsr(this.#vtl.vtl, HvMsr.Tpr, this.#value.setParts(lo << TPR_CLASS_SHIFT, 0));
-    return status === MsrStatus.Ok ? CrOutcome.Done : CrOutcome.GeneralProtection;
-  }
-
-  #readCr8(gpr: number): CrOutcome {
-    const status = this.#handlers.readMsr(this.#vtl.vtl, HvMsr.Tpr, this.#value);
-    if (status !== MsrStatus.Ok) return CrOutcome.GeneralProtection;
-    this.#registers.writeGpr(gpr, this.#value.setParts(this.#value.lo >>> TPR_CLASS_SHIFT, 0));
     return CrOutcome.Done;
   }
 

@@ -184,15 +184,6 @@ describe('moves to control registers', () => {
     expect([scripted.advanced, cr0.toBigInt()]).toEqual([3, CR0 | 0xen]);
   });
 
-  it('CR8 is the class of the APIC’s task priority, both ways', () => {
-    const write8 = after(VmxExit.CrAccess, { rbx: 9n }, { qualification: qualification(8, 0, Gpr.rbx), length: 4 });
-    expect([write8.takeLog(), write8.advanced]).toEqual([[`wrmsr ${HvMsr.Tpr.toString(16)} 0x90`], 4]);
-    const read8 = after(VmxExit.CrAccess, {}, { qualification: qualification(8, 1, Gpr.rdx), length: 4 });
-    expect([read8.takeLog(), read8.gpr(Gpr.rdx), read8.advanced]).toEqual([[`rdmsr ${HvMsr.Tpr.toString(16)}`], 0x800_0007n, 4]);
-    const wide = after(VmxExit.CrAccess, { rbx: 16n }, { qualification: qualification(8, 0, Gpr.rbx) });
-    expect([wide.takeLog(), wide.advanced]).toEqual([[], 0]);
-  });
-
   it.each([
     ['a MOV from CR0', qualification(0, 1)],
     ['a MOV to CR3', qualification(3, 0)],

@@ -1,7 +1,7 @@
 /** What user mode does about an exit of a lower VTL, by VMX basic exit reason. */
-import { InterruptionInfo, IoQualification, TdcallLeaf, TdxStatus, TdxVpStateFlag, U64, VmxExit, VmxExitReason } from '@paravisor/hcl-protocol';
+import { HvMsr, InterruptionInfo, IoQualification, TdcallLeaf, TdxStatus, TdxVpStateFlag, U64, VmxExit, VmxExitReason } from '@paravisor/hcl-protocol';
 import type { TdxRunPage } from '@paravisor/hcl-protocol';
-import { MsrStatus } from '@paravisor/virt-core';
+import { GuestActivity, MsrStatus } from '@paravisor/virt-core';
 import type { ExitHandlers, GuestRegisters } from '@paravisor/virt-core';
 import { ControlRegisters, CrOutcome } from './control-registers.js';
 import type { LowerVtl } from './lower-vtl.js';
@@ -35,7 +35,7 @@ export class ExitDispatch {
     this.#vtl = vtl;
     this.#registers = registers;
     this.#handlers = handlers;
-    this.#controlRegisters = new ControlRegisters(vtl, registers, handlers);
+    this.#controlRegisters = new ControlRegisters(vtl, registers);
   }
 
   /** Handles the exit now in the run page; the lower VTL was entered. */
@@ -62,8 +62,7 @@ export class ExitDispatch {
       case VmxExit.Cpuid:
         return this.#cpuidExit();
       case VmxExit.Hlt:
-        this.#advance();
-        return this.#handlers.halt(this.#vtl.vtl);
+        return this.#hlt();
       case VmxExit.Vmcall:
         return this.#vmcall();
       case VmxExit.CrAccess:
@@ -100,11 +99,17 @@ export class ExitDispatch {
   #advance(): void {
     const { rip } = this.#vtl.registers;
     rip.add(this.#value.setParts(this.#page.context.exitInfo.r11.hi, 0));
-    this.#vtl.events.instructionFinished();
   }
 
   #generalProtection(): void {
     this.#vtl.events.injectException(GENERAL_PROTECTION, 0);
+  }
+
+  #hlt(): void {
+    this.#vtl.events.clearInterruptShadow();
+    this.#advance();
+    this.#vtl.activity = GuestActivity.Halted;
+    this.#handlers.halt(this.#vtl.vtl);
   }
 
   #cpuidExit(): void {
@@ -163,7 +168,12 @@ export class ExitDispatch {
   #msrRead(): void {
     const { gpr } = this.#page.context.gprList;
     const value = this.#value;
-    if (this.#handlers.readMsr(this.#vtl.vtl, gpr[Gpr.Rcx]!.lo >>> 0, value) !== MsrStatus.Ok) return this.#generalProtection();
+    const msr = gpr[Gpr.Rcx]!.lo >>> 0;
+    if (this.#handlers.readMsr(this.#vtl.vtl, msr, value) !== MsrStatus.Ok) return this.#generalProtection();
+    if (msr === HvMsr.GuestIdle) {
+      this.#vtl.events.clearInterruptShadow();
+      this.#vtl.activity = GuestActivity.Idle;
+    }
     gpr[Gpr.Rax]!.setParts(value.lo, 0);
     gpr[Gpr.Rdx]!.setParts(value.hi, 0);
     this.#advance();

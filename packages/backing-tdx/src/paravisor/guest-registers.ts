@@ -46,7 +46,6 @@ export class TdxGuestRegisters implements GuestRegisters {
 
   writeRip(value: ReadonlyU64): void {
     this.#vtl.registers.rip.set(value);
-    this.#vtl.events.instructionFinished();
   }
 
   readRflags(): number {

@@ -54,6 +54,7 @@ function writeGuestState({ vmcs }: LowerVtl, registers: InitialRegisters): void 
 /** Once per VTL, before its first run. General registers are one set for all VTLs of a VP: the VTL initialized last gives their values. */
 export function initializeLowerVtl(vtl: LowerVtl, access: TdvpsAccess, page: TdxRunPage, registers: InitialRegisters): void {
   const vm = l2VmOfVtl(vtl.vtl);
+  vtl.apicPage.writeCr8(0);
   access.write(TdvpsField.L2Ctls.lo + vm, TdvpsField.L2Ctls.hi, L2Ctl.EnableSharedEpt, 0);
   applyMsrPolicy(access, vm);
   writeControls(vtl, registers);

@@ -25,12 +25,12 @@ export class TdvpsAccess {
     return argument.r8;
   }
 
-  write(idLo: number, idHi: number, lo: number, hi: number): void {
+  write(idLo: number, idHi: number, lo: number, hi: number, maskLo = -1, maskHi = -1): void {
     const argument = this.#argument;
     argument.rax.setParts(TdcallLeaf.VpWr, 0);
     argument.rdx.setParts(idLo, idHi);
     argument.r8.setParts(lo, hi);
-    argument.r9.setParts(-1, -1);
+    argument.r9.setParts(maskLo, maskHi);
     this.#call('TDG.VP.WR', idLo, idHi);
   }
 
@@ -81,6 +81,12 @@ export class L2Field implements ReadonlyU64 {
   writeParts(lo: number, hi: number): void {
     this.#access.write(this.#idLo, this.#idHi, lo, hi);
     this.#keep(lo | 0, hi | 0);
+  }
+
+  /** Clears bits of the low half, whatever the rest holds. */
+  clearBits(bits: number): void {
+    this.#access.write(this.#idLo, this.#idHi, 0, 0, bits, 0);
+    this.#generation = -1;
   }
 
   /** Writes unless the field is known to have the value. For fields only the paravisor writes. */

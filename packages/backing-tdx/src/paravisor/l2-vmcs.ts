@@ -13,6 +13,8 @@ interface L2SegmentFields {
 
 export class L2Vmcs {
   readonly processorControls: L2Field;
+  readonly secondaryControls: L2Field;
+  readonly virtualApicPage: L2Field;
   readonly exceptionBitmap: L2Field;
   readonly entryControls: L2Field;
   readonly tprThreshold: L2Field;
@@ -42,6 +44,8 @@ export class L2Vmcs {
     const own = (encoding: number) => new L2Field(access, vm, encoding, false);
     const guest = (encoding: number) => new L2Field(access, vm, encoding, true);
     this.processorControls = own(VmcsField.ProcessorControls);
+    this.secondaryControls = own(VmcsField.SecondaryControls);
+    this.virtualApicPage = own(VmcsField.VirtualApicPage);
     this.exceptionBitmap = own(VmcsField.ExceptionBitmap);
     // An exit saves the guest's mode in it (SDM 28.2, "IA-32e mode guest").
     this.entryControls = guest(VmcsField.EntryControls);

@@ -1,5 +1,7 @@
 /** What the backing keeps for one lower VTL of one VP. */
+import { GuestActivity } from '@paravisor/virt-core';
 import type { LocalApic } from '@paravisor/virt-core';
+import type { TdxApicPage } from './apic-page.js';
 import type { TdvpsAccess } from './l2-field.js';
 import { L2Vmcs } from './l2-vmcs.js';
 import { PendingEvents } from './pending-events.js';
@@ -8,14 +10,22 @@ import { PrivateRegisters } from './private-registers.js';
 export class LowerVtl {
   readonly vtl: number;
   readonly vmcs: L2Vmcs;
+  readonly apic: LocalApic;
+  readonly apicPage: TdxApicPage;
   readonly registers = new PrivateRegisters();
   readonly events: PendingEvents;
+  /** Why the VTL last stopped executing, as far as an exit of its own said so; means nothing while it runs. */
+  activity: GuestActivity = GuestActivity.Running;
   /** The next entry flushes this VTL's guest translations. */
   flushTlb = false;
 
-  constructor(vtl: number, access: TdvpsAccess, apic: LocalApic) {
+  /** `makePage` gets the registers that go with the page. */
+  constructor(vtl: number, access: TdvpsAccess, apic: LocalApic, makePage: (registers: PrivateRegisters) => TdxApicPage) {
     this.vtl = vtl;
     this.vmcs = new L2Vmcs(access, vtl);
-    this.events = new PendingEvents(this.vmcs, this.registers, apic);
+    this.apic = apic;
+    this.apicPage = makePage(this.registers);
+    apic.attachCr8(this.apicPage);
+    this.events = new PendingEvents(this.vmcs, this.registers, apic, this.apicPage);
   }
 }

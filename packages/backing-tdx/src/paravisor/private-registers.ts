@@ -9,6 +9,9 @@ export class PrivateRegisters {
   readonly rflags = new U64();
   readonly rsp = new U64();
   readonly ssp = new U64();
+  /** Requested and servicing virtual interrupt of an APIC that is offloaded; else 0. */
+  rvi = 0;
+  svi = 0;
   readonly kernelGsBase = new U64();
   readonly star = new U64();
   readonly lstar = new U64();
@@ -18,14 +21,14 @@ export class PrivateRegisters {
   /** Bits of `vpState.flags` for the next entry. */
   entryFlags = 0;
 
-  /** Before a run. The requested interrupt state (RVI, SVI) stays 0: it belongs to virtual-interrupt delivery. */
+  /** Before a run. */
   toRunPage({ context: { gprList, vpState } }: TdxRunPage): void {
     gprList.rip.set(this.rip);
     gprList.rflags.set(this.rflags);
     gprList.gpr[RSP]!.set(this.rsp);
     gprList.ssp.set(this.ssp);
-    gprList.rvi = 0;
-    gprList.svi = 0;
+    gprList.rvi = this.rvi;
+    gprList.svi = this.svi;
     vpState.msrKernelGsBase.set(this.kernelGsBase);
     vpState.msrStar.set(this.star);
     vpState.msrLstar.set(this.lstar);
@@ -41,6 +44,8 @@ export class PrivateRegisters {
     this.rflags.set(gprList.rflags);
     this.rsp.set(gprList.gpr[RSP]!);
     this.ssp.set(gprList.ssp);
+    this.rvi = gprList.rvi;
+    this.svi = gprList.svi;
     this.kernelGsBase.set(vpState.msrKernelGsBase);
     this.star.set(vpState.msrStar);
     this.lstar.set(vpState.msrLstar);

@@ -3,6 +3,7 @@ import type { BackingParameters, BackingShared, BackingVp, BackingVpContext, Har
 import { createTdxGuestTimer } from './timer/index.js';
 import type { TdxTimerVp } from './timer/index.js';
 import { TdxVp } from './vp.js';
+import type { TdxSettings } from './settings.js';
 
 /** EAX of CPUID 0x40000004 under TDX (openvmm). */
 const ENLIGHTENMENTS = 0xa24;
@@ -14,16 +15,18 @@ export class TdxShared implements BackingShared {
   readonly hypervisorCpuid = { isolationType: HvIsolationType.Tdx, enlightenments: ENLIGHTENMENTS } as const;
   /** openvmm's TDX backing ends a HLT only with what the guest can take. */
   readonly interruptEndsHaltWithoutIf = false;
+  readonly #settings: TdxSettings;
   readonly #timer: HardwareIsolatedGuestTimer<TdxTimerVp>;
 
   /** Throws `StartupError` when the machine cannot carry a TDX partition. */
-  constructor(parameters: BackingParameters) {
+  constructor(parameters: BackingParameters, settings: TdxSettings) {
+    this.#settings = settings;
     this.#timer = createTdxGuestTimer(parameters);
     this.guestTimer = this.#timer as HardwareIsolatedGuestTimer;
     this.usesHardwareTimer = this.#timer.isHardwareVirtualized();
   }
 
   createVp(context: BackingVpContext): BackingVp {
-    return new TdxVp(context, this.#timer);
+    return new TdxVp(context, this.#timer, this.#settings);
   }
 }

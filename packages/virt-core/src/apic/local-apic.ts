@@ -21,6 +21,8 @@ import type { VmTimeAccess } from '../time/index.js';
 import { ApicBaseRegister } from './base-register.js';
 import { sendIpi } from './ipi.js';
 import type { IpiTarget, LocalApicSet } from './ipi.js';
+import { ApicOffload, PushResult } from './offload.js';
+import type { ApicOffloadTarget } from './offload.js';
 import type { ApicWork, Cr8Access, LocalApicOptions } from './options.js';
 import { ApicRequests, Work } from './requests.js';
 import type { ApicRequestsState } from './requests.js';
@@ -56,6 +58,8 @@ export class LocalApic implements IpiTarget {
   readonly apicId: number;
   readonly timer = new ApicTimer();
   readonly requests = new ApicRequests();
+  /** IRR and ISR as hardware may keep them. */
+  readonly offload = new ApicOffload(this.requests);
   readonly #set: LocalApicSet;
   readonly #vmTime: VmTimeAccess;
   readonly #observer: TimerObserver;
@@ -124,9 +128,33 @@ export class LocalApic implements IpiTarget {
     return this.#needsScan;
   }
 
-  /** Whether hardware could keep IRR and ISR: not while software-disabled, nor while an auto-EOI request is about. */
-  get offloadAllowed(): boolean {
-    return this.softwareEnabled && !this.requests.activeAutoEoi;
+  /** Lets hardware keep IRR and ISR from now on. */
+  enableOffload(target: ApicOffloadTarget): void {
+    this.offload.attach(target);
+    this.offload.enable();
+  }
+
+  /** Takes IRR and ISR back for good. The scan's record of work then has what the APIC offers. */
+  disableOffload(): void {
+    this.offload.disable();
+    this.#work.interrupt = this.deliverable();
+  }
+
+  /** Whether a request may be put into hardware's IRR directly. */
+  get canOffloadIrr(): boolean {
+    return this.offload.enabled && this.softwareEnabled;
+  }
+
+  /** Before a run: hands requests to hardware. */
+  pushToOffload(): PushResult {
+    return this.offload.push(this.softwareEnabled);
+  }
+
+  /** Interrupts that the host asked for, 256 bits in eight banks: edge-triggered requests, taken at once. Dropped while disabled in either way. */
+  requestProxied(vectors: Uint32Array): void {
+    if (!this.hardwareEnabled || !this.softwareEnabled) return;
+    this.requests.addEdges(vectors);
+    this.offload.requestsChanged();
   }
 
   /** Whether `gpa` lies in this APIC's xAPIC page. */
@@ -190,7 +218,7 @@ export class LocalApic implements IpiTarget {
         return MsrStatus.GeneralProtection;
       case HvMsr.Eoi:
         if (!this.hardwareEnabled) return MsrStatus.GeneralProtection;
-        this.requests.endOfInterrupt();
+        this.#endOfInterrupt();
         return MsrStatus.Ok;
       case HvMsr.Icr:
         if (!this.hardwareEnabled) return MsrStatus.GeneralProtection;
@@ -255,7 +283,7 @@ export class LocalApic implements IpiTarget {
       requests.work = 0;
     }
     if (scanIrr || this.#needsScan) this.#takeStaged();
-    work.interrupt = this.deliverable();
+    work.interrupt = this.offload.enabled ? -1 : this.deliverable();
     return work;
   }
 
@@ -264,7 +292,7 @@ export class LocalApic implements IpiTarget {
     return Math.max(this.#taskPriority(), this.requests.servicePriority()) << 4;
   }
 
-  /** The vector the APIC offers now, −1 for none. */
+  /** The vector the APIC offers now, −1 for none. Not for an APIC that is offloaded. */
   deliverable(): number {
     return this.softwareEnabled ? this.requests.deliverable() : -1;
   }
@@ -276,7 +304,7 @@ export class LocalApic implements IpiTarget {
 
   /** Whether the guest may end its interrupt through the VP assist page, without an exit (openvmm `is_lazy_eoi_pending`). */
   get lazyEoiPossible(): boolean {
-    return this.requests.lazyEoiPossible();
+    return !this.offload.enabled && this.requests.lazyEoiPossible();
   }
 
   /** The EOI of a guest that made it through the VP assist page. */
@@ -286,11 +314,13 @@ export class LocalApic implements IpiTarget {
 
   /** Power-on state. The timer's last evaluation time stays. */
   reset(): void {
+    this.offload.pull();
     this.#base.reset();
     this.#resetRegisters();
     // The secure kernel finds its APIC ready: VTL1's starts software-enabled.
     if (this.vtl === 1) this.#svr |= Svr.SoftwareEnable;
     this.requests.work = 0;
+    if (this.offload.enabled) this.offload.enable();
   }
 
   /** INIT: registers as after power-on; mode and base stay, and so do staged requests, a start-up IPI among them (openvmm `x86_init`). */
@@ -309,12 +339,14 @@ export class LocalApic implements IpiTarget {
     this.#svr = Svr.VectorMask;
     this.#icr.setParts(0, 0);
     this.requests.reset();
+    this.offload.reset();
     this.#needsScan = false;
     this.#lvt.reset();
     this.timer.reset();
   }
 
   #writeBase(value: ReadonlyU64): MsrStatus {
+    this.offload.pull();
     const wasEnabled = this.#base.enabled;
     if (!this.#base.write(value)) return MsrStatus.GeneralProtection;
     if (wasEnabled && !this.#base.enabled) this.#resetRegisters();
@@ -323,12 +355,16 @@ export class LocalApic implements IpiTarget {
 
   /** An int32, or null when there is no such register to read. */
   #readRegister(register: number): number | null {
-    if (register >= ApicRegister.Isr0 && register < ApicRegister.Tmr0) return this.requests.isr.banks[register - ApicRegister.Isr0]!;
+    if (register >= ApicRegister.Isr0 && register < ApicRegister.Tmr0) {
+      this.offload.pull();
+      return this.requests.isr.banks[register - ApicRegister.Isr0]!;
+    }
     if (register >= ApicRegister.Tmr0 && register < ApicRegister.Irr0) {
       this.#takeStaged();
       return this.requests.tmr.banks[register - ApicRegister.Tmr0]!;
     }
     if (register >= ApicRegister.Irr0 && register < ApicRegister.Esr) {
+      this.offload.pull();
       this.#takeStaged();
       return this.requests.irr.banks[register - ApicRegister.Irr0]!;
     }
@@ -341,6 +377,7 @@ export class LocalApic implements IpiTarget {
       case ApicRegister.Tpr:
         return this.#taskPriority() << 4;
       case ApicRegister.Ppr:
+        this.offload.pull();
         return this.processorPriority;
       case ApicRegister.Ldr:
         return x2apicEnabled ? ((this.apicId >>> 4) << 16) | (1 << (this.apicId & 15)) : this.#ldr;
@@ -377,7 +414,7 @@ export class LocalApic implements IpiTarget {
         return true;
       case ApicRegister.Eoi:
         if (x2apicEnabled && value !== 0) return false;
-        this.requests.endOfInterrupt();
+        this.#endOfInterrupt();
         return true;
       case ApicRegister.Ldr:
         if (x2apicEnabled) return false;
@@ -389,7 +426,8 @@ export class LocalApic implements IpiTarget {
         this.#clusterMode = (value | DFR_CLUSTER) === DFR_CLUSTER;
         return true;
       case ApicRegister.Svr:
-        // What was staged under the old enable state is kept.
+        // Without the enable state hardware must not have requests; what was staged under the old one is kept.
+        this.offload.pull();
         this.#takeStaged();
         this.#svr = value & SVR_MASK;
         if (!this.softwareEnabled) this.#lvt.maskAll();
@@ -469,9 +507,14 @@ export class LocalApic implements IpiTarget {
     this.#icr.setParts(low & ICR_LOW_MASK, this.x2apicEnabled ? high : high & ICR_HIGH_MASK_XAPIC);
   }
 
+  #endOfInterrupt(): void {
+    this.offload.pull();
+    this.requests.endOfInterrupt();
+  }
+
   /** Looks at staged requests. */
   #takeStaged(): void {
-    this.requests.take(this.softwareEnabled);
+    if (this.requests.take(this.softwareEnabled)) this.offload.requestsChanged();
     this.#needsScan = false;
   }
 

@@ -22,6 +22,9 @@ const LEGAL_IN_BANK_0 = 0xffff0000;
 /** Requests that are no vectors. */
 export const Work = { Init: 1, StartUp: 2, Nmi: 4 } as const;
 
+/** The highest bit of 16, alone. */
+const highestOfHalf = (bits: number): number => (bits === 0 ? 0 : 1 << (31 - Math.clz32(bits)));
+
 /**
  * Two sets of requests are kept, as in the reference: those anybody has staged, and IRR, into which the VP takes them. So an interrupt that comes a
  * second time while the first is on its way into the processor is not lost.
@@ -63,13 +66,15 @@ export class ApicRequests {
     }
   }
 
-  /** Moves staged vectors into IRR with their trigger mode and auto-EOI, or drops them when the APIC is software-disabled. */
-  take(softwareEnabled: boolean): void {
+  /** Moves staged vectors into IRR with their trigger mode and auto-EOI, or drops them when the APIC is software-disabled. True when any has come. */
+  take(softwareEnabled: boolean): boolean {
+    let taken = false;
     for (let bank = 0; bank < this.staged.banks.length; bank++) {
       const vectors = this.staged.banks[bank]!;
       if (vectors === 0) continue;
       this.staged.banks[bank] = 0;
       if (!softwareEnabled) continue;
+      taken = true;
       const autoEoi = this.#stagedAutoEoi.banks[bank]!;
       this.irr.banks[bank]! |= vectors;
       this.tmr.banks[bank] = (this.tmr.banks[bank]! & ~vectors) | (this.#stagedTmr.banks[bank]! & vectors);
@@ -78,6 +83,27 @@ export class ApicRequests {
       if (autoEoi !== 0) this.activeAutoEoi = true;
     }
     this.#afterIrrChange();
+    return taken;
+  }
+
+  /** IRR and ISR that were elsewhere. In service stays one vector a priority class, the highest. */
+  accumulate(irr: VectorSet, isr: VectorSet): void {
+    for (let bank = 0; bank < this.irr.banks.length; bank++) {
+      this.irr.banks[bank]! |= irr.banks[bank]!;
+      const bits = this.isr.banks[bank]! | isr.banks[bank]!;
+      this.isr.banks[bank] = highestOfHalf(bits & 0xffff) | (highestOfHalf(bits >>> 16) << 16);
+    }
+    this.#afterIrrChange();
+  }
+
+  /** Puts edge-triggered requests into IRR, without staging them; vectors below 16 are dropped. */
+  addEdges(vectors: Uint32Array): void {
+    for (let bank = 0; bank < this.irr.banks.length; bank++) {
+      const added = bank === 0 ? vectors[bank]! & LEGAL_IN_BANK_0 : vectors[bank]!;
+      this.irr.banks[bank]! |= added;
+      this.tmr.banks[bank]! &= ~added;
+      this.#autoEoi.banks[bank]! &= ~added;
+    }
   }
 
   /** Puts edge-triggered requests into IRR, without staging them; vectors below 16 are dropped. */

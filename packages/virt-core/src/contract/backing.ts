@@ -5,7 +5,7 @@ import type { VpAssistPage } from '../msr/index.js';
 import type { VmTimeAccess } from '../time/index.js';
 import type { BackingVp } from './backing-vp.js';
 import type { HardwareIsolatedGuestTimer } from './guest-timer.js';
-import type { EmulationStatus, MsrStatus } from './status.js';
+import type { EmulationStatus, GuestActivity, MsrStatus } from './status.js';
 
 /** Isolation as the guest and reports name it. */
 export type Isolation = 'tdx' | 'snp' | 'none' | (string & {});
@@ -103,6 +103,8 @@ export interface ExitHandlers {
   hypercall(vtl: number): boolean;
   /** The VTL executed HLT: it is not to run until an interrupt it can take comes. `readMsr` sees to the guest-idle MSR by itself. */
   halt(vtl: number): void;
+  /** The driver finished a HLT or a guest-idle read by itself, or ended the wait after one: called after such a run. */
+  activityChanged(vtl: number, activity: GuestActivity): void;
   /** Ends the VP: triple fault, unknown exit, or an entry that failed. `reason` is one plain clause. */
   fatal(vtl: number, reason: string): void;
 }

@@ -14,3 +14,13 @@ export const EmulationStatus = {
   Fatal: 2,
 } as const;
 export type EmulationStatus = (typeof EmulationStatus)[keyof typeof EmulationStatus];
+
+/** What a lower VTL of a VP does, as its own exits say. */
+export const GuestActivity = {
+  Running: 0,
+  /** It executed HLT. */
+  Halted: 1,
+  /** It read the guest-idle MSR. */
+  Idle: 2,
+} as const;
+export type GuestActivity = (typeof GuestActivity)[keyof typeof GuestActivity];

@@ -1,5 +1,5 @@
 import type { ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
-import type { BackingVp, Chipset, EmulationStatus, ExitHandlers, MsrStatus } from '../contract/index.js';
+import type { BackingVp, Chipset, EmulationStatus, ExitHandlers, GuestActivity, MsrStatus } from '../contract/index.js';
 import type { GuestCpuid } from '../cpuid/index.js';
 import { HypercallDispatcher } from '../hypercall/index.js';
 import type { HypercallDispatcherOptions } from '../hypercall/index.js';
@@ -70,6 +70,11 @@ export class VpExitHandlers implements ExitHandlers {
 
   halt(vtl: number): void {
     this.#options.vtls[vtl]!.activity = Activity.Halted;
+  }
+
+  /** `Activity` begins with the numbers of `GuestActivity`. */
+  activityChanged(vtl: number, activity: GuestActivity): void {
+    this.#options.vtls[vtl]!.activity = activity;
   }
 
   fatal(vtl: number, reason: string): void {
