@@ -1,4 +1,4 @@
-import { HvMsr, InterruptionInfo, RunStatus, TdcallLeaf, TdxStatus, U64, UPDATE_DEADLINE, VmcsField, VmxExit, newTdcallArgument } from '@paravisor/hcl-protocol';
+import { InterruptionInfo, RunStatus, TdcallLeaf, TdxStatus, U64, UPDATE_DEADLINE, VmcsField, VmxExit, newTdcallArgument } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { EmulationStatus, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, VpAssistPage, silentTimerObserver } from '@paravisor/virt-core';
 import type { ExitHandlers } from '@paravisor/virt-core';

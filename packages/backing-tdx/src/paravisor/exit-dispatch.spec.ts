@@ -1,4 +1,4 @@
-import { HvMsr, InterruptionInfo, IoQualification, TdcallLeaf, TdxStatus, TdxVpStateFlag, U64, VmcsField, VmxExit, VmxExitReason } from '@paravisor/hcl-protocol';
+import { InterruptionInfo, IoQualification, TdcallLeaf, TdxStatus, TdxVpStateFlag, U64, VmcsField, VmxExit, VmxExitReason } from '@paravisor/hcl-protocol';
 import { EmulationStatus, MsrStatus } from '@paravisor/virt-core';
 import { describe, expect, it } from 'vitest';
 import { ScriptedTdxVp } from '../../test/scripted-vp.js';
