@@ -5,7 +5,6 @@ import {
   HvMsr,
   HvRegister,
   HvStatus,
-  OffloadFlag,
   RunFlag,
   RunStatus,
   U64,
@@ -35,6 +34,7 @@ const { ticks: cost } = defaultCosts;
 
 /** An isolation whose guest runs as the test says: each entry takes 1000 ticks, unless VTL2 is interrupted. */
 class ScriptedIsolation implements IsolationVp {
+  pullProxiedInterrupts?: () => boolean;
   readonly interceptMessagePresent = false;
   /** What happened, in order. */
   readonly calls: string[] = [];
@@ -168,10 +168,10 @@ describe('run: the common part of RETURN_TO_LOWER_VTL', () => {
     expect(isolation.calls).toEqual(['enter']);
   });
 
-  it('returns EINTR for a proxy scan, unless interrupts are offloaded', () => {
+  it('returns EINTR for a proxy scan, unless the isolation takes proxied interrupts itself', () => {
     page.scanProxyIrr = 1;
     expect(driver.run()).toBe(RunStatus.Cancelled);
-    page.offloadFlags = OffloadFlag.IntrInject;
+    isolation.pullProxiedInterrupts = () => false;
     expect(driver.run()).toBe(RunStatus.Finished);
     expect(isolation.calls).toEqual(['enter']);
   });
