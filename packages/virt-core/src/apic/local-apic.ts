@@ -325,12 +325,9 @@ export class LocalApic implements IpiTarget {
 
   /** INIT: registers as after power-on; mode and base stay, and so do staged requests, a start-up IPI among them (openvmm `x86_init`). */
   init(): void {
+    this.offload.pull();
     this.#resetRegisters();
-  }
-
-  /** Interrupts that the host asked for, 256 bits in eight banks: edge-triggered requests, taken at once. Dropped while software-disabled. */
-  requestProxied(vectors: Uint32Array): void {
-    if (this.softwareEnabled) this.requests.addEdges(vectors);
+    if (this.offload.enabled) this.offload.enable();
   }
 
   #resetRegisters(): void {

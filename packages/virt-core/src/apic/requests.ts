@@ -106,16 +106,6 @@ export class ApicRequests {
     }
   }
 
-  /** Puts edge-triggered requests into IRR, without staging them; vectors below 16 are dropped. */
-  addEdges(vectors: Uint32Array): void {
-    for (let bank = 0; bank < this.irr.banks.length; bank++) {
-      const added = bank === 0 ? vectors[bank]! & LEGAL_IN_BANK_0 : vectors[bank]!;
-      this.irr.banks[bank]! |= added;
-      this.tmr.banks[bank]! &= ~added;
-      this.#autoEoi.banks[bank]! &= ~added;
-    }
-  }
-
   /** The highest vector of IRR, if its priority class is above that in service; −1 for none. */
   deliverable(): number {
     const vector = this.irr.highest();
