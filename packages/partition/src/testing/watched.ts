@@ -148,6 +148,10 @@ function heard(handlers: ExitHandlers, record: Record): ExitHandlers {
       note('halt', [vtl]);
       handlers.halt(vtl);
     },
+    activityChanged(vtl, activity) {
+      note('activityChanged', [vtl, activity]);
+      handlers.activityChanged(vtl, activity);
+    },
     fatal(vtl, reason) {
       note('fatal', [vtl]);
       handlers.fatal(vtl, reason);
