@@ -1,13 +1,17 @@
 import { U64 } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine } from '@paravisor/hcl-protocol';
-import { createWalkResult, ExchangeStatus, PageAccess, walk, WalkStatus } from '@paravisor/x86-cpu/emulate';
+import { createWalkResult, ExchangeStatus, PageAccess, PagingFormat, readPdptes, walk, WalkStatus } from '@paravisor/x86-cpu/emulate';
 import type { PagingState, PhysicalAccess, Qword } from '@paravisor/x86-cpu/emulate';
 import type { GuestRegisters } from '../contract/index.js';
 
 /** Control-register and RFLAGS bits a page walk depends on (Intel SDM volume 3, 4.1.3). */
 const CR0_WP = 1 << 16;
+const CR0_PG = 1 << 31;
+const CR4_PSE = 1 << 4;
+const CR4_PAE = 1 << 5;
 const CR4_SMEP = 1 << 20;
 const CR4_SMAP = 1 << 21;
+const EFER_LMA = 1 << 10;
 const EFER_NXE = 1 << 11;
 const RFLAGS_AC = 1 << 18;
 
@@ -55,13 +59,17 @@ export class GuestTranslation {
   readonly #result = createWalkResult();
   readonly #register = new U64();
   #userAccess = 0;
+  #isPaged = false;
 
   constructor(memory: GuestMemoryLine, physicalAddressBits: number) {
     this.#tables = new PageTableMemory(memory);
-    this.#paging = { cr3Lo: 0, cr3Hi: 0, writeProtect: false, noExecuteEnable: false, smep: false, smap: false, alignmentCheck: false, physicalAddressBits };
+    this.#paging = {
+      format: PagingFormat.FourLevel, pdptes: new Int32Array(8), pageSizeExtensions: false, cr3Lo: 0, cr3Hi: 0, writeProtect: false, noExecuteEnable: false, smep: false, smap: false, alignmentCheck: false,
+      physicalAddressBits,
+    };
   }
 
-  /** Takes over the paging state of a VTL in 64-bit mode. */
+  /** Takes over the paging state of a VTL. */
   begin(registers: GuestRegisters): void {
     const paging = this.#paging;
     const register = this.#register;
@@ -69,18 +77,25 @@ export class GuestTranslation {
     paging.cr3Lo = register.lo;
     paging.cr3Hi = register.hi;
     registers.readCr(0, register);
+    this.#isPaged = (register.lo & CR0_PG) !== 0;
     paging.writeProtect = (register.lo & CR0_WP) !== 0;
     registers.readCr(4, register);
+    paging.pageSizeExtensions = (register.lo & CR4_PSE) !== 0;
+    const extended = (register.lo & CR4_PAE) !== 0;
     paging.smep = (register.lo & CR4_SMEP) !== 0;
     paging.smap = (register.lo & CR4_SMAP) !== 0;
     registers.readEfer(register);
     paging.noExecuteEnable = (register.lo & EFER_NXE) !== 0;
+    paging.format = register.lo & EFER_LMA ? PagingFormat.FourLevel : extended ? PagingFormat.Pae : PagingFormat.TwoLevel;
+    // A table that is out of order was refused when CR3 was loaded: the entries of the last walk stand for those the processor holds.
+    if (this.#isPaged && paging.format === PagingFormat.Pae) readPdptes(this.#tables, paging.cr3Lo, paging.physicalAddressBits, paging.pdptes);
     paging.alignmentCheck = (registers.readRflags() & RFLAGS_AC) !== 0;
     this.#userAccess = registers.cpl() === 3 ? PageAccess.User : 0;
   }
 
   /** The guest physical address of `linear` for `access` (`PageAccess.Read`, `Write` or `Fetch`), or −1 with the reason in `failure`. */
   translate(linear: bigint, access: number): number {
+    if (!this.#isPaged) return Number(linear);
     const result = this.#result;
     walk(this.#tables, this.#paging, Number(BigInt.asIntN(32, linear)), Number(BigInt.asIntN(32, linear >> 32n)), access | this.#userAccess, result);
     if (result.status === WalkStatus.Ok) return result.gpa;

@@ -61,6 +61,8 @@ export const StateOffset = {
    * whenever those change, and used outside 64-bit mode.
    */
   segmentBounds: 0x290,
+  /** The four entries that PAE paging holds in registers. */
+  pdptes: 0x4b0,
 } as const;
 
 /** Bytes of a segment record. */
@@ -70,7 +72,7 @@ export const SEGMENT_SIZE = 16;
 export const Segment = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5, ldtr: 6, tr: 7 } as const;
 
 /** Bytes of the state area proper: what a snapshot keeps. */
-export const STATE_SIZE = 0x400;
+export const STATE_SIZE = 0x600;
 
 /** A translation cache has a read half and a write half of this many direct-mapped entries. */
 export const TLB_ENTRIES = 1024;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ExchangeStatus, PageAccess, PageFaultCode, WalkStatus, createWalkResult, walk } from './walk.js';
-import type { PagingState, PhysicalAccess, Qword } from './walk.js';
+import { ExchangeStatus, PageAccess, PageFaultCode, PagingFormat, PdpteStatus, WalkStatus, createWalkResult, readPdptes, walk } from './index.js';
+import type { PagingState, PhysicalAccess, Qword } from './index.js';
 
 /** Sparse physical memory of qwords. Addresses in `unreadable` and `unwritable` fail, as a nested fault would. */
 class SparseMemory implements PhysicalAccess {
@@ -36,6 +36,9 @@ function qword(lo: number, hi: number): bigint {
 }
 
 interface Machine {
+  format: PagingFormat;
+  pse: boolean;
+  pdptes: readonly bigint[];
   cr3: bigint;
   wp: boolean;
   nxe: boolean;
@@ -53,7 +56,7 @@ type Outcome =
 const bit = (value: bigint, n: number): boolean => ((value >> BigInt(n)) & 1n) === 1n;
 const field = (value: bigint, high: number, low: number): bigint => (value >> BigInt(low)) & ((1n << BigInt(high - low + 1)) - 1n);
 
-/** SDM vol. 3, 4.5 to 4.8, sentence by sentence and slowly. Writes to `memory` as the processor would. */
+/** SDM vol. 3, 4.4 to 4.8, sentence by sentence and slowly. Writes to `memory` as the processor would. */
 function plainWalk(memory: SparseMemory, machine: Machine, linear: bigint, access: number): Outcome {
   const isWrite = (access & PageAccess.Write) !== 0;
   const isUser = (access & PageAccess.User) !== 0;
@@ -71,6 +74,13 @@ function plainWalk(memory: SparseMemory, machine: Machine, linear: bigint, acces
   const used: { gpa: bigint; value: bigint }[] = [];
   let table = field(machine.cr3, 51, 12) << 12n;
   let shift = 39;
+  const isPae = machine.format === PagingFormat.Pae;
+  if (isPae) {
+    const pdpte = machine.pdptes[Number(field(linear, 31, 30))]!;
+    if (!bit(pdpte, 0)) return fault(false, false);
+    table = field(pdpte, 51, 12) << 12n;
+    shift = 21;
+  }
   for (;;) {
     const gpa = table + field(linear, shift + 8, shift) * 8n;
     if (memory.unreadable.has(Number(gpa))) return { status: 'nested', gpa, write: false };
@@ -80,7 +90,7 @@ function plainWalk(memory: SparseMemory, machine: Machine, linear: bigint, acces
     if (shift === 39 && bit(value, 7)) return fault(true, true);
     if (isLeaf && shift === 30 && field(value, 29, 13) !== 0n) return fault(true, true);
     if (isLeaf && shift === 21 && field(value, 20, 13) !== 0n) return fault(true, true);
-    for (let n = machine.bits; n < 52; n++) if (bit(value, n)) return fault(true, true);
+    for (let n = machine.bits; n < (isPae ? 63 : 52); n++) if (bit(value, n)) return fault(true, true);
     if (bit(value, 63) && !machine.nxe) return fault(true, true);
     used.push({ gpa, value });
     if (isLeaf) break;
@@ -108,8 +118,58 @@ function plainWalk(memory: SparseMemory, machine: Machine, linear: bigint, acces
   return { status: 'ok', gpa: base, shift: BigInt(shift), writable, user, executable, global: bit(leaf.value, 8), dirty: bit(leaf.value, 6) };
 }
 
+/** SDM vol. 3, 4.3: tables of 4-byte entries, read and written as halves of qwords. */
+function plainShortWalk(memory: SparseMemory, machine: Machine, linear: bigint, access: number): Outcome {
+  const isWrite = (access & PageAccess.Write) !== 0;
+  const isUser = (access & PageAccess.User) !== 0;
+  const isFetch = (access & PageAccess.Fetch) !== 0;
+  const isImplicit = (access & PageAccess.Implicit) !== 0;
+  const fault = (present: boolean, reserved: boolean): Outcome => ({
+    status: 'fault',
+    code:
+      (present ? PageFaultCode.Present : 0) + (isWrite ? PageFaultCode.Write : 0) + (isUser ? PageFaultCode.User : 0) +
+      (reserved ? PageFaultCode.Reserved : 0) + (isFetch && machine.smep ? PageFaultCode.Fetch : 0),
+  });
+  const read = (gpa: bigint): bigint => field(memory.qwords.get(Number(gpa - (gpa % 8n))) ?? 0n, gpa % 8n === 0n ? 31 : 63, gpa % 8n === 0n ? 0 : 32);
+  const write = (gpa: bigint, value: bigint): void => {
+    const at = Number(gpa - (gpa % 8n));
+    const old = memory.qwords.get(at) ?? 0n;
+    memory.qwords.set(at, gpa % 8n === 0n ? (field(old, 63, 32) << 32n) | value : (value << 32n) | field(old, 31, 0));
+  };
+  const fails = (gpa: bigint, list: Set<number>): boolean => list.has(Number(gpa - (gpa % 8n)));
+  const pdeAt = (field(machine.cr3, 31, 12) << 12n) + field(linear, 31, 22) * 4n;
+  if (fails(pdeAt, memory.unreadable)) return { status: 'nested', gpa: pdeAt, write: false };
+  const pde = read(pdeAt);
+  if (!bit(pde, 0)) return fault(false, false);
+  const large = bit(pde, 7) && machine.pse;
+  if (large && bit(pde, 21)) return fault(true, true);
+  const pteAt = (field(pde, 31, 12) << 12n) + field(linear, 21, 12) * 4n;
+  if (!large && fails(pteAt, memory.unreadable)) return { status: 'nested', gpa: pteAt, write: false };
+  const leaf = large ? pde : read(pteAt);
+  if (!bit(leaf, 0)) return fault(false, false);
+  const writable = bit(pde, 1) && bit(leaf, 1);
+  const user = bit(pde, 2) && bit(leaf, 2);
+  if (isUser && (!user || (isWrite && !writable))) return fault(true, false);
+  if (!isUser && isWrite && !writable && machine.wp) return fault(true, false);
+  if (!isUser && user && (isFetch ? machine.smep : machine.smap && (isImplicit || !machine.ac))) return fault(true, false);
+  const leafAt = large ? pdeAt : pteAt;
+  const marks: [bigint, bigint][] = large ? [] : [[pdeAt, 32n]];
+  marks.push([leafAt, isWrite ? 96n : 32n]);
+  for (const [gpa, bits] of marks) {
+    const value = read(gpa);
+    if ((value | bits) === value) continue;
+    if (fails(gpa, memory.unwritable)) return { status: 'nested', gpa, write: true };
+    write(gpa, value | bits);
+  }
+  const base = large ? (field(leaf, 20, 13) << 32n) | (field(leaf, 31, 22) << 22n) | field(linear, 21, 0) : (field(leaf, 31, 12) << 12n) | field(linear, 11, 0);
+  return { status: 'ok', gpa: base, shift: large ? 22n : 12n, writable, user, executable: true, global: bit(leaf, 8), dirty: bit(leaf, 6) || isWrite };
+}
+
 function pagingState(machine: Machine): PagingState {
   return {
+    format: machine.format,
+    pageSizeExtensions: machine.pse,
+    pdptes: Int32Array.from(machine.pdptes.flatMap((entry) => [Number(BigInt.asIntN(32, entry)), Number(BigInt.asIntN(32, entry >> 32n))])),
     cr3Lo: Number(BigInt.asIntN(32, machine.cr3)),
     cr3Hi: Number(BigInt.asIntN(32, machine.cr3 >> 32n)),
     writeProtect: machine.wp,
@@ -162,6 +222,9 @@ const entry = fc
 
 const path: fc.Arbitrary<Path> = fc.record({
   machine: fc.record({
+    format: fc.constant(PagingFormat.FourLevel),
+    pse: fc.boolean(),
+    pdptes: fc.constant([]),
     cr3: fc.bigInt(0n, (1n << 36n) - 1n),
     wp: fc.boolean(),
     nxe: weightedBit(80),
@@ -201,7 +264,55 @@ function build({ machine, linear, entries, unreadable, unwritable }: Path): Spar
   return memory;
 }
 
-const PERMISSIVE: Machine = { cr3: 0x1000n, wp: true, nxe: true, smep: true, smap: true, ac: false, bits: 40 };
+/** A path of PAE paging: what is made for four levels, without its first two, and with the register entries in their place. */
+const paePath = fc.tuple(path, fc.array(fc.tuple(weightedBit(95), pageFrame), { minLength: 4, maxLength: 4 })).map(([one, pdptes]): Path => ({
+  ...one,
+  machine: {
+    ...one.machine,
+    format: PagingFormat.Pae,
+    pdptes: pdptes.map(([present, frame]) => ((frame & ((1n << BigInt(one.machine.bits - 12)) - 1n)) << 12n) | (present ? 1n : 0n)),
+  },
+  linear: BigInt.asUintN(32, one.linear),
+  entries: one.entries.slice(2),
+}));
+
+/** A path of two levels, of which PDE and PTE are the low halves of the first entries. */
+const shortPath = path.map((one): Path => ({
+  ...one,
+  machine: { ...one.machine, format: PagingFormat.TwoLevel, cr3: BigInt.asUintN(32, one.machine.cr3) },
+  linear: BigInt.asUintN(32, one.linear),
+  entries: one.entries.map((value) => BigInt.asUintN(32, value)),
+}));
+
+function buildPae({ machine, linear, entries, unreadable, unwritable }: Path): SparseMemory {
+  const memory = new SparseMemory();
+  let table = field(machine.pdptes[Number(field(linear, 31, 30))]!, 51, 12) << 12n;
+  entries.forEach((value, level) => {
+    const gpa = Number(table + field(linear, level === 0 ? 29 : 20, level === 0 ? 21 : 12) * 8n);
+    if (!memory.qwords.has(gpa)) memory.qwords.set(gpa, value);
+    if (unreadable === level) memory.unreadable.add(gpa);
+    if (unwritable === level) memory.unwritable.add(gpa);
+    table = field(value, 51, 12) << 12n;
+  });
+  return memory;
+}
+
+function buildShort({ machine, linear, entries, unreadable, unwritable }: Path): SparseMemory {
+  const memory = new SparseMemory();
+  let table = field(machine.cr3, 31, 12) << 12n;
+  for (const level of [0, 1]) {
+    const gpa = table + field(linear, level === 0 ? 31 : 21, level === 0 ? 22 : 12) * 4n;
+    const at = Number(gpa - (gpa % 8n));
+    // The neighbour has other bits, which must stay.
+    if (!memory.qwords.has(at)) memory.qwords.set(at, gpa % 8n === 0n ? (entries[2]! << 32n) | entries[level]! : (entries[level]! << 32n) | entries[3]!);
+    if (unreadable === level) memory.unreadable.add(at);
+    if (unwritable === level) memory.unwritable.add(at);
+    table = field(entries[level]!, 31, 12) << 12n;
+  }
+  return memory;
+}
+
+const PERMISSIVE: Machine = { format: PagingFormat.FourLevel, pse: false, pdptes: [], cr3: 0x1000n, wp: true, nxe: true, smep: true, smap: true, ac: false, bits: 40 };
 
 /** A supervisor page of 4 KiB at linear 0x201000 → 0x55000; tables at 0x1000, 0x2000, 0x3000, 0x4000. */
 function simpleMapping(leafFlags: bigint): SparseMemory {
@@ -228,6 +339,41 @@ describe('walk', () => {
       { numRuns: 6000, seed: 4 },
     );
     expect([...seen].sort()).toEqual(['fault0', 'fault1', 'fault9', 'nestedfalse', 'nestedtrue', 'ok12', 'ok21', 'ok30']);
+  });
+
+  it.each([
+    ['PAE tables', paePath, buildPae, plainWalk, ['fault0', 'fault1', 'fault9', 'nestedfalse', 'nestedtrue', 'ok12', 'ok21']],
+    ['two levels', shortPath, buildShort, plainShortWalk, ['fault0', 'fault1', 'fault9', 'nestedfalse', 'nestedtrue', 'ok12', 'ok22']],
+  ] as const)('agrees with a plain walk by the manual through %s', (_name, paths, lay, plain, outcomes) => {
+    const seen = new Set<string>();
+    fc.assert(
+      fc.property(paths, (one) => {
+        const expectedMemory = lay(one);
+        const expected = plain(expectedMemory, one.machine, one.linear, one.access);
+        const memory = lay(one);
+        expect(walkToOutcome(memory, one.machine, one.linear, one.access)).toEqual(expected);
+        expect(memory.qwords).toEqual(expectedMemory.qwords);
+        seen.add(expected.status + ('shift' in expected ? expected.shift : 'code' in expected ? expected.code & 9 : expected.write));
+      }),
+      { numRuns: 4000, seed: 5 },
+    );
+    expect([...seen].sort()).toEqual(outcomes);
+  });
+
+  it.each([
+    ['in order', 0x5001n, PdpteStatus.Ok],
+    ['with a right, which this level does not have', 0x5003n, PdpteStatus.Reserved],
+    ['with NX', 0x8000_0000_0000_5001n, PdpteStatus.Reserved],
+    ['above the physical address', 1n << 46n | 1n, PdpteStatus.Reserved],
+    ['not present, with anything', 0xffff_ffff_ffff_fffen, PdpteStatus.Ok],
+  ])('reads page-directory-pointer-table entries %s (SDM vol. 3, 4.4.1)', (_name, value, status) => {
+    const memory = new SparseMemory();
+    memory.qwords.set(0x1038, value);
+    const pdptes = new Int32Array(8).fill(7);
+    expect(readPdptes(memory, 0x103f, 46, pdptes)).toBe(status);
+    expect(pdptes[6]).toBe(status === PdpteStatus.Ok ? Number(BigInt.asIntN(32, value)) : 7);
+    memory.unreadable.add(0x1020);
+    expect(readPdptes(memory, 0x1020, 46, pdptes)).toBe(PdpteStatus.Failed);
   });
 
   it('sets accessed bits at every level and dirty at the leaf, once', () => {

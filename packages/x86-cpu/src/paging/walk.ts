@@ -1,137 +1,7 @@
-/** Two int32 halves of a 64-bit value, filled by {@link PhysicalAccess.readQword}. */
-export interface Qword {
-  lo: number;
-  hi: number;
-}
-
-/** What became of a compare-exchange on a page-table entry. */
-export const ExchangeStatus = {
-  /** The entry held the expected value and now holds the new one. */
-  Exchanged: 0,
-  /** The entry held something else; nothing was written. */
-  Changed: 1,
-  /** The memory cannot be read or written here (a nested fault). */
-  Failed: 2,
-} as const;
-
-/** One value of {@link ExchangeStatus}. */
-export type ExchangeStatus = (typeof ExchangeStatus)[keyof typeof ExchangeStatus];
-
-/** Guest physical memory as the page walker sees it. Called only from within `walk`, with 8-byte aligned addresses; must not walk in turn. */
-export interface PhysicalAccess {
-  /** Reads 8 bytes at `gpa` into `out`; false if the read fails (nested fault, no such memory). */
-  readQword(gpa: number, out: Qword): boolean;
-  /** Replaces 8 bytes at `gpa` by (newLo, newHi) if they are (oldLo, oldHi), at once as other processors see it. */
-  compareExchangeQword(gpa: number, oldLo: number, oldHi: number, newLo: number, newHi: number): ExchangeStatus;
-}
-
-/** The control-register state a walk depends on; CR0.PG, CR4.PAE and EFER.LMA are taken as set. */
-export interface PagingState {
-  /** CR3, as two int32 halves; bits 51:12 count. */
-  cr3Lo: number;
-  cr3Hi: number;
-  /** CR0.WP. */
-  writeProtect: boolean;
-  /** EFER.NXE. */
-  noExecuteEnable: boolean;
-  /** CR4.SMEP. */
-  smep: boolean;
-  /** CR4.SMAP. */
-  smap: boolean;
-  /** RFLAGS.AC. */
-  alignmentCheck: boolean;
-  /** MAXPHYADDR, 32..52: entry bits from here to 51 are reserved. */
-  physicalAddressBits: number;
-}
-
-/**
- * What kind of access is translated, to be or-ed. Write, User and Fetch have the places of the page-fault error code's W/R, U/S and I/D bits.
- * None of them: a supervisor data read.
- */
-export const PageAccess = {
-  Read: 0,
-  Write: 1 << 1,
-  /** CPL 3, except for implicit supervisor accesses (descriptor tables, TSS). */
-  User: 1 << 2,
-  Fetch: 1 << 4,
-  /** An implicit supervisor access: RFLAGS.AC does not lift SMAP (SDM vol. 3, 4.6.1). */
-  Implicit: 1 << 8,
-} as const;
-
-/** Page-fault error code bits (SDM vol. 3, 4.7). */
-export const PageFaultCode = {
-  Present: 1 << 0,
-  Write: 1 << 1,
-  User: 1 << 2,
-  Reserved: 1 << 3,
-  Fetch: 1 << 4,
-} as const;
-
-/** How a walk ended. */
-export const WalkStatus = {
-  /** Translated; A and D bits are set. */
-  Ok: 0,
-  /** #PF with {@link WalkResult.errorCode}. The refused access set no accessed or dirty bit. */
-  PageFault: 1,
-  /** Reading or updating the entry at {@link WalkResult.failedGpa} failed. */
-  NestedFault: 2,
-} as const;
-
-/** One value of {@link WalkStatus}. */
-export type WalkStatus = (typeof WalkStatus)[keyof typeof WalkStatus];
-
-/** The outcome of a walk. One object is filled again and again. */
-export interface WalkResult {
-  status: WalkStatus;
-  /** Ok: the guest physical address of the byte asked for. */
-  gpa: number;
-  /** Ok: 12, 21 or 30, log2 of the page's size in bytes. */
-  pageShift: number;
-  /** Ok: R/W of every level. */
-  writable: boolean;
-  /** Ok: U/S of every level. */
-  user: boolean;
-  /** Ok: no level says NX (always true without EFER.NXE). */
-  executable: boolean;
-  /** Ok: the leaf's G bit. */
-  global: boolean;
-  /** Ok: the leaf's D bit, as it now is: a write to a page that is not dirty must walk again. */
-  dirty: boolean;
-  /** PageFault: the #PF error code. */
-  errorCode: number;
-  /** NestedFault: the address of the entry that could not be read or updated. */
-  failedGpa: number;
-  /** NestedFault: the failing access was the update of an accessed or dirty bit, not the read. */
-  failedWrite: boolean;
-}
-
-/** A blank result for `walk` to fill. */
-export function createWalkResult(): WalkResult {
-  return {
-    status: WalkStatus.Ok,
-    gpa: 0,
-    pageShift: 12,
-    writable: false,
-    user: false,
-    executable: false,
-    global: false,
-    dirty: false,
-    errorCode: 0,
-    failedGpa: 0,
-    failedWrite: false,
-  };
-}
-
-const PRESENT = 1 << 0;
-const WRITABLE = 1 << 1;
-const USER = 1 << 2;
-const ACCESSED = 1 << 5;
-const DIRTY = 1 << 6;
-const PAGE_SIZE = 1 << 7;
-const GLOBAL = 1 << 8;
-/** In the high half: bit 63. */
-const NO_EXECUTE = 1 << 31;
-const TWO_32 = 0x1_0000_0000;
+import { ACCESSED, DIRTY, fetchEntry, fetched, GLOBAL, isPermitted, NO_EXECUTE, PAGE_SIZE, pageFault, PRESENT, TWO_32, USER, WRITABLE } from './entry.js';
+import { ExchangeStatus, PageAccess, PageFaultCode, PagingFormat, WalkStatus } from './paging-state.js';
+import type { PagingState, PhysicalAccess, WalkResult } from './paging-state.js';
+import { walkShortOnce } from './short-walk.js';
 
 /** Low-half bits of a large page's entry that must be zero, between its PAT bit and its address. */
 const LARGE_RESERVED_2M = 0x001f_e000;
@@ -141,7 +11,6 @@ const LARGE_RESERVED_1G = 0x3fff_e000;
 const entryGpa = new Float64Array(4);
 const entryLo = new Int32Array(4);
 const entryHi = new Int32Array(4);
-const fetched: Qword = { lo: 0, hi: 0 };
 
 function tableIndex(level: number, linearLo: number, linearHi: number): number {
   switch (level) {
@@ -156,26 +25,9 @@ function tableIndex(level: number, linearLo: number, linearHi: number): number {
   }
 }
 
-function pageFault(paging: PagingState, access: number, cause: number, result: WalkResult): void {
-  result.status = WalkStatus.PageFault;
-  const fetch = paging.noExecuteEnable || paging.smep ? access & PageAccess.Fetch : 0;
-  result.errorCode = cause | (access & (PageAccess.Write | PageAccess.User)) | fetch;
-}
-
-/** SDM vol. 3, 4.6.1: may the access be made with the rights that all levels grant together? */
-function isPermitted(paging: PagingState, access: number, writable: boolean, user: boolean, executable: boolean): boolean {
-  if (access & PageAccess.Fetch && !executable) return false;
-  if (access & PageAccess.User) return user && (writable || !(access & PageAccess.Write));
-  if (user) {
-    if (access & PageAccess.Fetch) return !paging.smep;
-    if (paging.smap && (access & PageAccess.Implicit || !paging.alignmentCheck)) return false;
-  }
-  return writable || !(access & PageAccess.Write) || !paging.writeProtect;
-}
-
 /** Sets the bits the access leaves in the entries; false when an entry has changed meanwhile and the walk must start again. */
-function markUsed(memory: PhysicalAccess, leaf: number, access: number, result: WalkResult): boolean {
-  for (let level = 0; level <= leaf; level++) {
+function markUsed(memory: PhysicalAccess, root: number, leaf: number, access: number, result: WalkResult): boolean {
+  for (let level = root; level <= leaf; level++) {
     const lo = entryLo[level]!;
     const marked = lo | ACCESSED | (level === leaf && access & PageAccess.Write ? DIRTY : 0);
     if (marked === lo) continue;
@@ -193,21 +45,36 @@ function markUsed(memory: PhysicalAccess, leaf: number, access: number, result: 
   return true;
 }
 
-/** One pass over the tables; false when it must be made again. */
+/** High-half bits of an entry of 8 bytes that must be zero: above MAXPHYADDR, NX without EFER.NXE, and in PAE tables all above the address. */
+function reservedHigh(paging: PagingState): number {
+  const ignored = paging.format === PagingFormat.Pae ? 0x7fffffff : 0xfffff;
+  return (ignored & ~((1 << (paging.physicalAddressBits - 32)) - 1)) | (paging.noExecuteEnable ? 0 : NO_EXECUTE);
+}
+
+/** One pass over tables with entries of 8 bytes; false when it must be made again. */
 function walkOnce(memory: PhysicalAccess, paging: PagingState, linearLo: number, linearHi: number, access: number, result: WalkResult): boolean {
-  const reservedHi = (0xfffff & ~((1 << (paging.physicalAddressBits - 32)) - 1)) | (paging.noExecuteEnable ? 0 : NO_EXECUTE);
-  let tableGpa = (paging.cr3Hi & 0xfffff) * TWO_32 + ((paging.cr3Lo & ~0xfff) >>> 0);
-  let grants = WRITABLE | USER;
-  let denials = 0;
-  let level = 0;
-  for (;;) {
-    const gpa = tableGpa + tableIndex(level, linearLo, linearHi) * 8;
-    if (!memory.readQword(gpa, fetched)) {
-      result.status = WalkStatus.NestedFault;
-      result.failedGpa = gpa;
-      result.failedWrite = false;
+  const reservedHi = reservedHigh(paging);
+  let tableLo = paging.cr3Lo;
+  let tableHi = paging.cr3Hi;
+  let root = 0;
+  if (paging.format === PagingFormat.Pae) {
+    // The first level is in registers, has no rights, and was checked when it was loaded.
+    const entry = 2 * (linearLo >>> 30);
+    tableLo = paging.pdptes[entry]!;
+    tableHi = paging.pdptes[entry + 1]!;
+    if (!(tableLo & PRESENT)) {
+      pageFault(paging, access, 0, result);
       return true;
     }
+    root = 2;
+  }
+  let tableGpa = (tableHi & 0xfffff) * TWO_32 + ((tableLo & ~0xfff) >>> 0);
+  let grants = WRITABLE | USER;
+  let denials = 0;
+  let level = root;
+  for (;;) {
+    const gpa = tableGpa + tableIndex(level, linearLo, linearHi) * 8;
+    if (!fetchEntry(memory, gpa, result)) return true;
     const { lo, hi } = fetched;
     entryGpa[level] = gpa;
     entryLo[level] = lo;
@@ -238,7 +105,7 @@ function walkOnce(memory: PhysicalAccess, paging: PagingState, linearLo: number,
     return true;
   }
   result.status = WalkStatus.Ok;
-  if (!markUsed(memory, level, access, result)) return false;
+  if (!markUsed(memory, root, level, access, result)) return false;
 
   const pageShift = 39 - 9 * level;
   const offsetMask = (1 << pageShift) - 1;
@@ -253,12 +120,14 @@ function walkOnce(memory: PhysicalAccess, paging: PagingState, linearLo: number,
 }
 
 /**
- * Translates a canonical linear address, given as two int32 halves, through 4-level tables (SDM vol. 3, 4.5), allocating nothing.
+ * Translates a linear address, given as two int32 halves, through tables of the state's format (SDM vol. 3, 4.3 to 4.5), allocating nothing. It must be
+ * canonical with four levels, and below 4 GiB otherwise.
  *
  * `access` is made of {@link PageAccess} bits. Accessed and dirty bits are set by compare-exchange, top down, and only once the access is known to be permitted;
  * when an entry has changed in between, the walk starts again, as the hardware's does. Called by the processor when its TLB misses and by the paravisor
- * when it walks a guest's tables; 1 GiB pages exist always; PCIDs, protection keys and 5 levels do not.
+ * when it walks a guest's tables; 1 GiB pages exist always; protection keys and 5 levels do not.
  */
 export function walk(memory: PhysicalAccess, paging: PagingState, linearLo: number, linearHi: number, access: number, result: WalkResult): void {
-  while (!walkOnce(memory, paging, linearLo, linearHi, access, result));
+  if (paging.format === PagingFormat.TwoLevel) while (!walkShortOnce(memory, paging, linearLo, access, result));
+  else while (!walkOnce(memory, paging, linearLo, linearHi, access, result));
 }

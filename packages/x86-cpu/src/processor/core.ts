@@ -2,7 +2,7 @@ import type { Intercepts, ProcessorClock, ProcessorExit, ProcessorOptions, Virtu
 import { StateOffset } from '../memory/layout.js';
 import { ARITHMETIC_FLAGS, Flag, flagCode, FlagKind } from '../microop/flags.js';
 import { PageAccess } from '../paging/index.js';
-import { GUEST_FAULT } from './fault.js';
+import { GUEST_FAULT, GuestFault } from './fault.js';
 import type { Linear } from '../code/block.js';
 import { ExecutionModes, LONG_MODE } from '../code/execution-mode.js';
 import type { ExecutionMode } from '../code/execution-mode.js';
@@ -222,6 +222,18 @@ export class Core {
   flushPage(linear: Linear): void {
     this.mmu.flushPage(linear);
     this.#flushed();
+  }
+
+  /** After a change from outside: brings the register entries of PAE paging up to date with CR3. Tables out of order leave them as they were. */
+  reloadPdptes(): void {
+    const { registers } = this;
+    const paged = (registers.lo(StateOffset.cr0) & Cr0.pg) !== 0 && (registers.lo(StateOffset.cr4) & Cr4.pae) !== 0;
+    if (!paged || registers.isLongMode) return;
+    try {
+      this.mmu.loadPdptes(registers.lo(StateOffset.cr3));
+    } catch (problem) {
+      if (!(problem instanceof GuestFault)) throw problem;
+    }
   }
 
   /** After a change of control registers, EFER or privilege: adopts the mode; `flush` also empties the TLBs. */

@@ -6,7 +6,7 @@ import {
 import { PAGE_BYTES, PAGE_SHIFT } from '../memory/space.js';
 import type { MemorySpace } from '../memory/space.js';
 import { Flag } from '../microop/flags.js';
-import { createWalkResult, ExchangeStatus, PageAccess, walk, WalkStatus } from '../paging/index.js';
+import { createWalkResult, ExchangeStatus, PageAccess, PagingFormat, PdpteStatus, readPdptes, walk, WalkStatus } from '../paging/index.js';
 import type { PagingState, PhysicalAccess, Qword } from '../paging/index.js';
 import { GUEST_FAULT, NESTED, RETRY, Vector } from './fault.js';
 import type { Fault } from './fault.js';
@@ -43,11 +43,10 @@ export class Mmu implements PhysicalAccess {
   /** A large page has been cached, in pieces of 4 KiB, since the last flush. */
   #largeCached = false;
   readonly #walked = createWalkResult();
-  readonly #paging: PagingState = {
-    cr3Lo: 0, cr3Hi: 0, writeProtect: false, noExecuteEnable: false, smep: false, smap: false, alignmentCheck: false,
-    physicalAddressBits: PHYSICAL_ADDRESS_BITS,
-  };
+  readonly #paging: PagingState;
   #paged = false;
+  /** Not in IA-32e mode. */
+  #wraps = false;
   #mode = 0;
   #bankNumber: number = TlbBank.supervisor;
   /** Start of the TLB bank of the current mode. */
@@ -68,6 +67,11 @@ export class Mmu implements PhysicalAccess {
     this.#tlbStart = registers.start + ContextOffset.tlb;
     this.#bounce = registers.start + StateOffset.bounce;
     this.bank = this.#tlbStart;
+    this.#paging = {
+      format: PagingFormat.FourLevel, pdptes: registers.i32.subarray(StateOffset.pdptes >> 2, (StateOffset.pdptes >> 2) + 8), pageSizeExtensions: false,
+      cr3Lo: 0, cr3Hi: 0, writeProtect: false, noExecuteEnable: false, smep: false, smap: false, alignmentCheck: false,
+      physicalAddressBits: PHYSICAL_ADDRESS_BITS,
+    };
     this.#i32.fill(-1, this.#tlbStart >> 2, (this.#tlbStart + TLB_BANKS * TLB_BANK_SIZE) >> 2);
   }
 
@@ -134,13 +138,28 @@ export class Mmu implements PhysicalAccess {
     const efer = registers.lo(StateOffset.efer);
     paging.cr3Lo = registers.lo(StateOffset.cr3);
     paging.cr3Hi = registers.hi(StateOffset.cr3);
+    paging.format = efer & Efer.lma ? PagingFormat.FourLevel : cr4 & Cr4.pae ? PagingFormat.Pae : PagingFormat.TwoLevel;
+    paging.pageSizeExtensions = (cr4 & Cr4.pse) !== 0;
     paging.writeProtect = (cr0 & Cr0.wp) !== 0;
     paging.noExecuteEnable = (efer & Efer.nxe) !== 0;
     paging.smep = (cr4 & Cr4.smep) !== 0;
     paging.smap = (cr4 & Cr4.smap) !== 0;
     paging.alignmentCheck = (registers.systemFlags & Flag.ac) !== 0;
     this.#paged = (cr0 & Cr0.pg) !== 0;
+    this.#wraps = !(efer & Efer.lma);
     this.setPrivilege(registers.cpl);
+  }
+
+  /** Reads the entries that PAE paging holds in registers, for a value of CR3; throws GUEST_FAULT with the old ones kept. */
+  loadPdptes(cr3Lo: number): void {
+    const status = readPdptes(this, cr3Lo, PHYSICAL_ADDRESS_BITS, this.#paging.pdptes);
+    if (status === PdpteStatus.Ok) return;
+    if (status === PdpteStatus.Failed) this.#failNested(0, (cr3Lo & ~0x1f) >>> 0, Access.Read | Access.PageWalk);
+    else {
+      this.#fail(Vector.gp, 0, 0);
+      this.fault.nonCanonical = false;
+    }
+    throw GUEST_FAULT;
   }
 
   /** Chooses the bank of a privilege level and, in supervisor mode under SMAP, of RFLAGS.AC. */
@@ -246,10 +265,10 @@ export class Mmu implements PhysicalAccess {
     }
     const first = this.translate(linear, access);
     if (first < 0) return false;
-    const second = this.translate(linear + size - 1, access);
+    const second = this.translate(this.#wrap(linear + size - 1), access);
     if (second < 0) {
       // The fault is at the first byte of the second page (SDM volume 3, 4.7).
-      const start = Math.floor((linear + size - 1) / PAGE_BYTES) * PAGE_BYTES;
+      const start = Math.floor(this.#wrap(linear + size - 1) / PAGE_BYTES) * PAGE_BYTES;
       this.fault.linear = start;
       if (this.fault.vector === NESTED && !(this.fault.access & Access.PageWalk)) this.fault.gpa = Math.floor(this.fault.gpa / PAGE_BYTES) * PAGE_BYTES;
       return false;
@@ -257,6 +276,11 @@ export class Mmu implements PhysicalAccess {
     this.#firstGpa = first;
     this.#secondGpa = Math.floor(second / PAGE_BYTES) * PAGE_BYTES;
     return true;
+  }
+
+  /** Linear addresses have 32 bits outside IA-32e mode. */
+  #wrap(linear: Linear): Linear {
+    return this.#wraps && linear >= 2 ** 32 ? linear - 2 ** 32 : linear;
   }
 
   /** Bytes of a crossing access that lie in its first page. */
@@ -371,7 +395,7 @@ export class Mmu implements PhysicalAccess {
     this.#requireCanonicalEnd(linear, size);
     let gpa = this.#locate(linear, access);
     for (let i = 0; i < size; i++) {
-      if (i > 0 && (lowHalf(linear + i) & (PAGE_BYTES - 1)) === 0) gpa = this.#locate(linear + i, access) - i;
+      if (i > 0 && (lowHalf(linear + i) & (PAGE_BYTES - 1)) === 0) gpa = this.#locate(this.#wrap(linear + i), access) - i;
       out[i] = u8[ramStart + gpa + i]!;
     }
   }
@@ -382,7 +406,7 @@ export class Mmu implements PhysicalAccess {
     this.#requireCanonicalEnd(linear, size);
     const part = this.#crosses(linear, size) ? this.#firstPart(linear) : size;
     const gpa = this.#locate(linear, access | PageAccess.Write);
-    const next = part < size ? this.#locate(linear + part, access | PageAccess.Write) : 0;
+    const next = part < size ? this.#locate(this.#wrap(linear + part), access | PageAccess.Write) : 0;
     this.#space.beforeWrite(gpa, part);
     for (let i = 0; i < part; i++) u8[ramStart + gpa + i] = data[i]!;
     if (part === size) return;

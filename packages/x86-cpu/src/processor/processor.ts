@@ -110,6 +110,7 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   stateChanged(): void {
     this.#core.modeChanged(true);
+    this.#core.reloadPdptes();
   }
 
   flushTlb(): void {

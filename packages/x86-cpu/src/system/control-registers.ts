@@ -26,7 +26,14 @@ const CR0_WRITABLE = Cr0.pe | Cr0.mp | Cr0.em | Cr0.ts | Cr0.ne | Cr0.wp | Cr0.a
 /** OSFXSR, OSXMMEXCPT and OSXSAVE can be set, and do nothing, because kernels set them unasked. */
 const CR4_WRITABLE =
   Cr4.vme | Cr4.pvi | Cr4.tsd | Cr4.de | Cr4.pse | Cr4.pae | Cr4.mce | Cr4.pge | Cr4.pce | Cr4.osfxsr | Cr4.osxmmexcpt | Cr4.fsgsbase |
-  Cr4.umip | Cr4.osxsave | Cr4.smep | Cr4.smap;
+  Cr4.umip | Cr4.pcide | Cr4.osxsave | Cr4.smep | Cr4.smap;
+
+/** Bits of CR0 and CR4 whose change makes PAE paging read its register entries again (SDM volume 3, 4.4.1). */
+const CR0_RELOADS = Cr0.pg | Cr0.cd | Cr0.nw;
+const CR4_RELOADS = Cr4.pae | Cr4.pge | Cr4.pse | Cr4.smep;
+
+/** Bit 63 of a value for CR3: keep the translations of its PCID. */
+const CR3_NO_FLUSH = 1 << 31;
 
 /** Where the control registers are kept, by number. */
 const OFFSETS: readonly (number | undefined)[] = [
@@ -52,19 +59,35 @@ function writeCr0(core: Core, lo: number, hi: number): void {
   if (paging && !wasPaging && registers.lo(StateOffset.efer) & Efer.lme) {
     if (!(registers.lo(StateOffset.cr4) & Cr4.pae) || registers.attributes(Segment.cs) & Attribute.l) core.raise(Vector.gp, 0);
   }
+  // A PCID cannot outlive paging (SDM volume 3, 4.10.1).
+  if (!paging && registers.lo(StateOffset.cr4) & Cr4.pcide) core.raise(Vector.gp, 0);
+  const longWillBe = (registers.lo(StateOffset.efer) & Efer.lme) !== 0;
+  if (paging && !longWillBe && registers.lo(StateOffset.cr4) & Cr4.pae && (registers.lo(StateOffset.cr0) ^ value) & CR0_RELOADS) {
+    core.mmu.loadPdptes(registers.lo(StateOffset.cr3));
+  }
   registers.set(StateOffset.cr0, value, 0);
   core.modeChanged(true);
 }
 
 function writeCr4(core: Core, lo: number, hi: number): void {
   if (hi !== 0 || lo & ~CR4_WRITABLE || (core.registers.isLongMode && !(lo & Cr4.pae))) core.raise(Vector.gp, 0);
-  core.registers.set(StateOffset.cr4, lo, 0);
+  const { registers } = core;
+  const old = registers.lo(StateOffset.cr4);
+  if (lo & Cr4.pcide && !(old & Cr4.pcide) && (!registers.isLongMode || registers.lo(StateOffset.cr3) & 0xfff)) core.raise(Vector.gp, 0);
+  const paging = (registers.lo(StateOffset.cr0) & Cr0.pg) !== 0;
+  if (paging && !registers.isLongMode && lo & Cr4.pae && (old ^ lo) & CR4_RELOADS) core.mmu.loadPdptes(registers.lo(StateOffset.cr3));
+  registers.set(StateOffset.cr4, lo, 0);
   core.modeChanged(true);
 }
 
 function writeCr3(core: Core, lo: number, hi: number): void {
-  if (hi >>> (PHYSICAL_ADDRESS_BITS - 32) !== 0) core.raise(Vector.gp, 0);
-  core.registers.set(StateOffset.cr3, lo, hi);
+  const { registers } = core;
+  const cr4 = registers.lo(StateOffset.cr4);
+  // With PCIDs, bit 63 allows translations to stay; none are kept here (SDM volume 3, 4.10.4.1).
+  const address = cr4 & Cr4.pcide ? hi & ~CR3_NO_FLUSH : hi;
+  if (address >>> (PHYSICAL_ADDRESS_BITS - 32) !== 0) core.raise(Vector.gp, 0);
+  if (registers.lo(StateOffset.cr0) & Cr0.pg && cr4 & Cr4.pae && !registers.isLongMode) core.mmu.loadPdptes(lo);
+  registers.set(StateOffset.cr3, lo, address);
   core.modeChanged(true);
 }
 

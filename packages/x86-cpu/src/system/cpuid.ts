@@ -11,11 +11,12 @@ const VENDOR = {
   amd: { words: ['Auth', 'enti', 'cAMD'], signature: 0x00a10f11 },
 } as const;
 
-/** Leaf 1: EDX DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, CLFSH; ECX CMPXCHG16B, MOVBE, POPCNT. */
-const LEAF_1_EDX = bits(2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19);
-const LEAF_1_ECX = bits(13, 22, 23);
-/** Leaf 7: EBX FSGSBASE, SMEP, SMAP. */
-const LEAF_7_EBX = bits(0, 7, 20);
+/** Leaf 1: EDX DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, PSE-36, CLFSH; ECX CMPXCHG16B, PCID, MOVBE, POPCNT. */
+const LEAF_1_EDX = bits(2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 17, 19);
+const LEAF_1_ECX = bits(13, 17, 22, 23);
+/** Leaf 7: EBX FSGSBASE, SMEP, INVPCID, SMAP; ECX UMIP. */
+const LEAF_7_EBX = bits(0, 7, 10, 20);
+const LEAF_7_ECX = bits(2);
 /** Leaf 0x80000001: EDX SYSCALL, NX, 1 GiB pages, RDTSCP, LM; ECX LAHF in 64-bit mode, LZCNT. */
 const LEAF_80000001_EDX = bits(11, 20, 26, 27, 29);
 const LEAF_80000001_ECX = bits(0, 5);
@@ -60,7 +61,9 @@ export function cpuidOf(vendor: 'intel' | 'amd', leaf: number, subleaf: number, 
       out[EDX] = LEAF_1_EDX;
       return;
     case 7:
-      if (subleaf === 0) out[EBX] = LEAF_7_EBX;
+      if (subleaf !== 0) return;
+      out[EBX] = LEAF_7_EBX;
+      out[ECX] = LEAF_7_ECX;
       return;
     case 0x80000001:
       out[EAX] = vendor === 'amd' ? signature : 0;

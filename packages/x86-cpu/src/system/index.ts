@@ -12,6 +12,7 @@ import { returns } from './returns.js';
 import { segments } from './segments.js';
 import { strings } from './strings.js';
 import { transfers } from './transfers.js';
+import { translations } from './translations.js';
 import { wideExchange } from './wide-exchange.js';
 import { OP_COUNT } from '../decode/op.js';
 
@@ -20,7 +21,7 @@ export { Outcome } from './outcome.js';
 /** By `Op`; undefined are instructions that this processor does not have, which are #UD. */
 export const systemInstructions: readonly (SystemInstruction | undefined)[] = ((): (SystemInstruction | undefined)[] => {
   const table = new Array<SystemInstruction | undefined>(OP_COUNT).fill(undefined);
-  for (const family of [controlRegisters, decimal, farCalls, fastCalls, frames, msrs, portIo, processorState, returns, segments, strings, transfers, wideExchange]) {
+  for (const family of [controlRegisters, decimal, farCalls, fastCalls, frames, msrs, portIo, processorState, returns, segments, strings, transfers, translations, wideExchange]) {
     for (const [op, instruction] of family) table[op] = instruction;
   }
   return table;

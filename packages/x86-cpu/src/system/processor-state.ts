@@ -6,7 +6,7 @@ import { Vector } from '../processor/fault.js';
 import { Cr4, highHalf, lowHalf, Shadow } from '../processor/registers.js';
 import type { Core } from '../processor/core.js';
 import { cpuidOf } from './cpuid.js';
-import { operandAddress, requireRing0 } from './operands.js';
+import { requireRing0 } from './operands.js';
 import { intercept, Outcome } from './outcome.js';
 import type { SystemInstructions } from './outcome.js';
 
@@ -72,12 +72,6 @@ for (const op of [Op.Wbinvd, Op.Wbnoinvd] as const) {
 processorState.set(Op.Invd, (core) => {
   requireRing0(core);
   return core.intercepts.invd ? intercept(core, ExitKind.Invd) : Outcome.Done;
-});
-
-processorState.set(Op.Invlpg, (core, instruction) => {
-  requireRing0(core);
-  core.flushPage(operandAddress(core, instruction));
-  return Outcome.Done;
 });
 
 /** MONITOR and MWAIT are not reported by CPUID: without an intercept they are #UD. */
