@@ -1,98 +1,9 @@
 import { ExitDestination, ExitReason, RunFlag, RunStatus, U64, viewRunPage } from '@paravisor/hcl-protocol';
-import { ExitKind, stateLayout } from '@paravisor/x86-cpu';
-import type { Processor } from '@paravisor/x86-cpu';
+import { stateLayout } from '@paravisor/x86-cpu';
 import { describe, expect, it } from 'vitest';
-import { GuestStop, PathOutcome } from './contract.js';
-import type { IsolationVp, MachineBacking, VpMachine } from './contract.js';
+import { machineWith, plainBacking } from '../test/plain-machine.js';
 import { defaultCosts } from './cost.js';
 import { createMachine } from './machine.js';
-import type { Machine, MachineOptions } from './machine.js';
-
-const CODE = 0x1000;
-const PML4 = 0x2000;
-const PDPT = 0x3000;
-
-/** The thinnest isolation there is: a lower VTL runs until port I/O or an interrupt for VTL2. */
-class PlainVp implements IsolationVp {
-  readonly interceptMessagePresent = false;
-  readonly #vp: VpMachine;
-
-  constructor(vp: VpMachine) {
-    this.#vp = vp;
-    startIn64BitMode(vp.processors[0]!);
-  }
-
-  enter(): PathOutcome {
-    const processor = this.#vp.processors[0]!;
-    switch (this.#vp.runGuest(processor, Infinity)) {
-      case GuestStop.Intercept: {
-        if (processor.exit.kind !== ExitKind.Io) throw new Error(`the guest left by ${processor.exit.kind}, not by port I/O`);
-        processor.i32[stateLayout.rip / 4]! += processor.exit.instructionLength;
-        this.#vp.clock.charge(this.#vp.costs.ticks.vmExit);
-        return PathOutcome.Exit;
-      }
-      case GuestStop.Horizon:
-        return PathOutcome.Pending;
-      default:
-        return PathOutcome.Again;
-    }
-  }
-  beforeIdle(): void {}
-  afterIdle(): PathOutcome {
-    return PathOutcome.Again;
-  }
-  beforeReturn(): void {}
-  userExitReason(): number {
-    return ExitReason.io;
-  }
-  tdcall(): number {
-    return 0;
-  }
-  pvalidate(): number {
-    return 0;
-  }
-  rmpadjust(): number {
-    return 0;
-  }
-  vmsa(): Uint8Array | null {
-    return null;
-  }
-}
-
-/** 64-bit mode at `CODE`, the first gigabyte mapped one to one. */
-function startIn64BitMode(processor: Processor): void {
-  const { bytes, i32, intercepts } = processor;
-  const set = (offset: number, lo: number) => (i32[offset / 4] = lo);
-  set(stateLayout.rip, CODE);
-  set(stateLayout.cr0, 0x80000011 | 0);
-  set(stateLayout.cr3, PML4);
-  set(stateLayout.cr4, 0x20);
-  set(stateLayout.efer, 0x500);
-  const view = new DataView(bytes.buffer, bytes.byteOffset + stateLayout.segments, 6 * stateLayout.segmentSize);
-  for (let segment = 0; segment < 6; segment++) {
-    view.setUint16(segment * stateLayout.segmentSize, segment === 1 ? 8 : 0x10, true);
-    view.setUint16(segment * stateLayout.segmentSize + 2, segment === 1 ? 0xa09b : 0xc093, true);
-    view.setUint32(segment * stateLayout.segmentSize + 4, 0xffffffff, true);
-  }
-  processor.writeRflags(2);
-  processor.stateChanged();
-  intercepts.io = true;
-  processor.interceptsChanged();
-}
-
-const plainBacking: MachineBacking = {
-  processorVendor: 'intel',
-  create: () => ({ checkExtension: () => undefined, cpuid: () => false, createVp: (vp) => new PlainVp(vp) }),
-};
-
-function machineWith(code: number[], options: Partial<MachineOptions> = {}): Machine {
-  const machine = createMachine({ backing: plainBacking, ramBytes: 1 << 20, ...options });
-  machine.loadImage(CODE, new Uint8Array(code));
-  // PML4[0] → PDPT, PDPT[0] → 1 GiB page, both present and writable.
-  machine.loadImage(PML4, new Uint8Array([0x03, PDPT >> 8, 0, 0, 0, 0, 0, 0]));
-  machine.loadImage(PDPT, new Uint8Array([0x83, 0, 0, 0, 0, 0, 0, 0]));
-  return machine;
-}
 
 const STEP = 100;
 const { ticks: cost } = defaultCosts;
@@ -196,6 +107,7 @@ describe('a machine with a real guest', () => {
     const options = { backing: plainBacking, ramBytes: 1 << 20 };
     expect(() => createMachine({ ...options, ips: 3e9 })).toThrow(RangeError);
     expect(() => createMachine({ ...options, vps: 0 })).toThrow(RangeError);
+    expect(() => createMachine({ ...options, vps: 65 })).toThrow(RangeError);
     expect(() => createMachine({ ...options, ramBytes: 5000 })).toThrow(RangeError);
     expect(() => createMachine(options).loadImage((1 << 20) - 1, new Uint8Array(2))).toThrow(RangeError);
   });
