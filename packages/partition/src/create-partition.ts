@@ -57,6 +57,7 @@ export function createPartition(options: PartitionOptions): Partition {
     chipset,
     initialRegisters,
     disableLowerVtlTimerVirt: checked.disableLowerVtlTimerVirt,
+    ownPorts: true,
     timerObserver: timerObserverOf(statistics, observer, (vp) => machine.clocks[vp]!.now),
   });
   if (options.guestTimer === 'hardware' && !paravisor.usesHardwareTimer) {

@@ -1,6 +1,6 @@
 import { HvStatus, StateError, viewHvMessage } from '@paravisor/hcl-protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { SynicPorts } from './ports.js';
+import { OwnPort, SynicPorts, ownConnection } from './ports.js';
 import type { SynicTarget } from './ports.js';
 
 const TARGET: SynicTarget = { vp: 1, vtl: 0, sint: 5 };
@@ -8,17 +8,18 @@ let room: number;
 let log: string[];
 let ports: SynicPorts;
 
-function make(): SynicPorts {
-  return new SynicPorts({
+function make(options = {}): SynicPorts {
+  const targets = {
     vpCount: 2,
-    queueMessage({ vp, vtl, sint }, bytes) {
+    queueMessage({ vp, vtl, sint }: SynicTarget, bytes: Uint8Array) {
       if (room-- <= 0) return false;
       const message = viewHvMessage(bytes);
       log.push(`message ${vp}.${vtl}.${sint} type ${message.type}: ${[...message.payload.subarray(0, message.payloadSize)].join(' ')}`);
       return true;
     },
-    signalEvent: ({ vp, vtl, sint }, flag) => void log.push(`event ${vp}.${vtl}.${sint} flag ${flag}`),
-  });
+    signalEvent: ({ vp, vtl, sint }: SynicTarget, flag: number) => void log.push(`event ${vp}.${vtl}.${sint} flag ${flag}`),
+  };
+  return new SynicPorts(targets, options);
 }
 
 beforeEach(() => {
@@ -78,6 +79,17 @@ describe('SynIC ports (TLFS "Inter-Partition Communication"; openvmm SynicPortMa
     expect(() => ports.addEventPort(2, { to: { ...TARGET, flagBase: 2047, flagCount: 2 } })).toThrow(RangeError);
     ports.remove(1);
     expect(post(1)).toBe(HvStatus.InvalidConnectionId);
+  });
+
+  it('a partition can have ports to its own SINTs, their connection ids saying where they lead', () => {
+    const target = { vp: 1, vtl: 1, sint: 15 };
+    expect(post(ownConnection(OwnPort.Message, target))).toBe(HvStatus.InvalidConnectionId);
+    ports = make({ ownPorts: true });
+    expect(post(0x5001010f)).toBe(HvStatus.Success);
+    expect(ports.signalEvent(0, 0x5100000a, 2047)).toBe(HvStatus.Success);
+    expect(log).toEqual(['message 1.1.15 type 7: 1 2 3', 'event 0.0.10 flag 2047']);
+    for (const nowhere of [{ ...target, vp: 2 }, { ...target, vtl: 2 }, { ...target, sint: 16 }]) expect(post(ownConnection(OwnPort.Message, nowhere))).toBe(HvStatus.InvalidConnectionId);
+    expect([post(0x5100000a), ports.signalEvent(0, 0x5000000a, 0), post(0x5200000a)]).toEqual(Array(3).fill(HvStatus.InvalidConnectionId));
   });
 
   it('are saved with where they lead, listeners excepted, and refused when they lead nowhere', () => {

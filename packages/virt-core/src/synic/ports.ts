@@ -57,13 +57,28 @@ export type SynicPortsState = {
   readonly minimumVtl: number;
 }[];
 
+/** Bits 31:24 of the connection id of a port that a partition has to itself (`ownConnection`). */
+export const OwnPort = { Message: 0x50, Event: 0x51 } as const;
+export type OwnPort = (typeof OwnPort)[keyof typeof OwnPort];
+
+/**
+ * The connection id of the port that leads to a SINT of the partition's own: kind in bits 31:24, VTL in 23:16, VP in 15:8, SINT in 7:0. An event port
+ * of this kind has all 2048 flags. The convention is the model's: under Hyper-V whoever makes the partition connects such ports.
+ */
+export function ownConnection(kind: OwnPort, { vp, vtl, sint }: SynicTarget): number {
+  return ((kind << 24) | (vtl << 16) | (vp << 8) | sint) >>> 0;
+}
+
 /** All ports of a partition. */
 export class SynicPorts {
   readonly #targets: SynicPortTargets;
+  readonly #hasOwnPorts: boolean;
   readonly #ports = new Map<number, Port>();
 
-  constructor(targets: SynicPortTargets) {
+  /** `ownPorts`: the guest can reach every SINT of its partition through the ports of `ownConnection`. */
+  constructor(targets: SynicPortTargets, { ownPorts = false } = {}) {
     this.#targets = targets;
+    this.#hasOwnPorts = ownPorts;
   }
 
   /** Opens a port for HvCallPostMessage. Throws `RangeError` when `connection` (32 bits) is taken or the SINT does not exist. */
@@ -87,7 +102,7 @@ export class SynicPorts {
 
   /** HvCallPostMessage of `vtl`: an `HvStatus`. */
   postMessage(vtl: number, connection: number, type: number, payload: Uint8Array): number {
-    const entry = this.#ports.get(connection);
+    const entry = this.#find(connection);
     if (entry?.kind !== 'message') return HvStatus.InvalidConnectionId;
     const { to, minimumVtl = 0 } = entry.port;
     if (vtl < minimumVtl) return HvStatus.OperationDenied;
@@ -98,7 +113,7 @@ export class SynicPorts {
 
   /** HvCallSignalEvent of `vtl`: an `HvStatus`. Success says that the event was sent, not that the SINT took it. */
   signalEvent(vtl: number, connection: number, flag: number): number {
-    const entry = this.#ports.get(connection);
+    const entry = this.#find(connection);
     if (entry?.kind !== 'event') return HvStatus.InvalidConnectionId;
     const { to, minimumVtl = 0 } = entry.port;
     if (vtl < minimumVtl) return HvStatus.OperationDenied;
@@ -134,6 +149,21 @@ export class SynicPorts {
     if (this.#ports.has(connection)) throw new RangeError(`connection ${connection} is taken`);
     if (typeof to !== 'function' && !this.#exists(to)) throw new RangeError(`connection ${connection}: there is no SINT ${to.sint} of VP ${to.vp}, VTL${to.vtl}`);
     this.#ports.set(connection, entry);
+  }
+
+  #find(connection: number): Port | undefined {
+    const port = this.#ports.get(connection);
+    if (port !== undefined || !this.#hasOwnPorts) return port;
+    const to = { vp: (connection >>> 8) & 0xff, vtl: (connection >>> 16) & 0xff, sint: connection & 0xff };
+    if (!this.#exists(to)) return undefined;
+    switch (connection >>> 24) {
+      case OwnPort.Message:
+        return { kind: 'message', port: { to } };
+      case OwnPort.Event:
+        return { kind: 'event', port: { to: { ...to, flagBase: 0, flagCount: EVENT_FLAGS_PER_SINT } } };
+      default:
+        return undefined;
+    }
   }
 
   #exists({ vp, vtl, sint }: SynicTarget): boolean {

@@ -33,6 +33,8 @@ export interface ParavisorOptions {
   readonly hideIsolation?: boolean;
   /** Offer the guest virtual secure mode, VTL1; true unless said otherwise. Without it the guest's hypercalls for it are denied. */
   readonly guestVsm?: boolean;
+  /** Let the guest reach the SINTs of its own partition by message and event (`ownConnection`); false unless said otherwise. */
+  readonly ownPorts?: boolean;
 }
 
 /** A partition's paravisor: its VPs and what they share. */
@@ -71,7 +73,7 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
     queueMessage: ({ vp, vtl, sint }: SynicTarget, message: Uint8Array) => vps[vp]!.queueGuestMessage(vtl, sint, message),
     signalEvent: ({ vp, vtl, sint }: SynicTarget, flag: number) => void vps[vp]!.signalEvent(vtl, sint, flag),
   };
-  const ports = new SynicPorts(targets);
+  const ports = new SynicPorts(targets, { ownPorts: options.ownPorts ?? false });
   const common = {
     hcl,
     shared,
