@@ -189,6 +189,19 @@ describe('events (event injection, APM 15.20)', () => {
     expect(vmsa.eventInject.lo).toBe(EventInject.Valid | (2 << EventInject.TypeShift) | 2);
   });
 
+  it('hazard: an NMI of the same round replaces an interrupt that an exit cut off: it stays in service at the APIC, and is never handled', () => {
+    const scripted = new ScriptedSnpVp();
+    offerPending(scripted);
+    scripted.round((vmsa) => {
+      vmsa.vIntrCntrl.setParts(vmsa.vIntrCntrl.lo & ~VIntr.Irq, vmsa.vIntrCntrl.hi);
+      vmsa.exitIntInfo.setParts(EventInject.Valid | VECTOR, 0);
+    });
+    expect(scripted.vmsa.eventInject.lo).toBe(EventInject.Valid | VECTOR);
+    scripted.vp.offerNmi(0);
+    expect(scripted.vmsa.eventInject.lo & EventInject.VectorMask).toBe(2);
+    expect([hasVector(scripted, ApicRegister.Irr0), hasVector(scripted, ApicRegister.Isr0)]).toEqual([false, true]);
+  });
+
   it.each([
     ['an external interrupt', 0x40, true],
     ['an exception with an error code', EXCEPTION | EventInject.ErrorCodeValid | 14, true],

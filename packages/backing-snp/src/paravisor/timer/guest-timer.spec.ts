@@ -88,6 +88,22 @@ describe('the SNP guest timer (openvmm PR 3935)', () => {
     expect(timeout()).toBe(3000);
   });
 
+  it('hazard: a timeout that is kept does not follow clocks that drift apart: it comes early, and again at once, until the deadline is due', () => {
+    const timeouts = [true, false].map((rearm) => {
+      const { vp, at, timeout } = start();
+      const timer = createSnpGuestTimer({ rearm, kernelStimer0: false });
+      timer.clearDeadline(vp);
+      timer.updateDeadline(vp, at(1000), U64.of(5000));
+      // When VmTime has reached the timeout, reference time lags behind it by 30.
+      vp.vmTime.cancelTimeout();
+      timer.clearDeadline(vp);
+      at(5001);
+      timer.updateDeadline(vp, U64.of(4971), U64.of(5000));
+      return timeout();
+    });
+    expect(timeouts).toEqual([5000, 5030]);
+  });
+
   it('neither form is hardware virtualized (facts of PR 2483: SNP stays on VmTime)', () => {
     expect([true, false].map((rearm) => createSnpGuestTimer({ rearm, kernelStimer0: false }).isHardwareVirtualized())).toEqual([false, false]);
   });
