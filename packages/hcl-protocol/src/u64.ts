@@ -20,9 +20,10 @@ function mulHigh32(a: number, b: number): number {
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
   const low = Math.imul(aLow, bLow) >>> 0;
-  const mid = (Math.imul(aHigh, bLow) >>> 0) + (low >>> 16);
-  const cross = (Math.imul(aLow, bHigh) >>> 0) + (mid & 0xffff);
-  return ((Math.imul(aHigh, bHigh) >>> 0) + Math.floor(mid / 65536) + Math.floor(cross / 65536)) | 0;
+  // Neither sum passes 32 bits: (2^16 − 1)^2 + 2^16 − 1 = 2^32 − 2^16.
+  const mid = (Math.imul(aHigh, bLow) + (low >>> 16)) >>> 0;
+  const cross = (Math.imul(aLow, bHigh) + (mid & 0xffff)) >>> 0;
+  return (Math.imul(aHigh, bHigh) + (mid >>> 16) + (cross >>> 16)) | 0;
 }
 
 /** A mutable 64-bit cell. */
@@ -85,6 +86,13 @@ export class U64 implements ReadonlyU64 {
   /** (this × other) >> 64, the full unsigned product's high half. */
   mulHigh(other: ReadonlyU64): this {
     const { lo, hi } = this;
+    if (hi === 0) {
+      // A short one: (lo × other.hi + (lo × other.lo >> 32)) >> 32.
+      const low = Math.imul(lo, other.hi);
+      const carry = low >>> 0 > (low + mulHigh32(lo, other.lo)) >>> 0 ? 1 : 0;
+      this.lo = (mulHigh32(lo, other.hi) + carry) | 0;
+      return this;
+    }
     const a = mulHigh32(lo, other.lo) >>> 0;
     const b = Math.imul(lo, other.hi) >>> 0;
     const c = Math.imul(hi, other.lo) >>> 0;

@@ -17,12 +17,14 @@ const NS_PER_SECOND = 1_000_000_000;
 class FixedRatio {
   readonly #integer: U64;
   readonly #fraction: U64;
+  readonly #isWhole: boolean;
   readonly #product = new U64();
 
   constructor(numerator: number, denominator: number) {
     const ratio = (BigInt(numerator) << 64n) / BigInt(denominator);
     this.#integer = U64.of(BigInt.asUintN(64, ratio >> 64n));
     this.#fraction = U64.of(BigInt.asUintN(64, ratio));
+    this.#isWhole = this.#fraction.isZero();
   }
 
   get fraction(): ReadonlyU64 {
@@ -36,7 +38,8 @@ class FixedRatio {
   /** `out` may be `t`. */
   apply(t: ReadonlyU64, out: U64): void {
     const whole = this.#product.set(t).mul(this.#integer);
-    out.set(t).mulHigh(this.#fraction).add(whole);
+    if (this.#isWhole) out.set(whole);
+    else out.set(t).mulHigh(this.#fraction).add(whole);
   }
 }
 
