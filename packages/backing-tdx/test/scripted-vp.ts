@@ -149,7 +149,10 @@ export class ScriptedTdxVp {
   readonly assistPages = [0, 1].map(() => new VpAssistPage(new FlatMemory(0)));
   readonly vp: TdxVp;
 
-  constructor(settings: TdxSettings = { offload: false }) {
+  /** As the scripts have them unless they say otherwise: nothing offloaded, no remedy. */
+  static readonly settings: TdxSettings = { offload: false };
+
+  constructor(settings: TdxSettings = ScriptedTdxVp.settings) {
     this.apics = [0, 1].map(
       (vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake() {} }), vmTime: this.vmTime, x2apicCapable: true, observer: silentTimerObserver }),
     );

@@ -1,5 +1,5 @@
 /** What the mshv_vtl driver keeps per CPU about the L2 VMs' TSC deadlines (OHCL-Linux-Kernel PR 107). */
-import { L2_VM_COUNT, U64 } from '@paravisor/hcl-protocol';
+import { L2_VM_COUNT, U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 
 /** TDG.VP.WR of TSC_DEADLINE; the driver ignores its status. */
@@ -23,6 +23,9 @@ export const isArmed = (deadline: ReadonlyU64): boolean => (deadline.lo & deadli
 
 const disarmed: ReadonlyU64 = { lo: ALL_ONES, hi: ALL_ONES };
 
+/** What `DeadlineRegisters.save` gives, by L2 VM. */
+export type DeadlineRegistersState = { readonly last: readonly string[]; readonly expired: readonly number[] };
+
 /** The last value written and the expired flag of each L2 VM, in the module's style. */
 export class DeadlineRegisters {
   readonly #write: WriteDeadline;
@@ -37,6 +40,15 @@ export class DeadlineRegisters {
       this.#last[vm]!.set(disarmed);
       write(vm, disarmed);
     }
+  }
+
+  save(): DeadlineRegistersState {
+    return { last: this.#last.map(saveU64), expired: [...this.#expired] };
+  }
+
+  restore({ last, expired }: DeadlineRegistersState): void {
+    for (const [vm, text] of last.entries()) restoreU64(this.#last[vm]!, text);
+    this.#expired.set(expired);
   }
 
   /** The value last written for `vm`. */

@@ -14,6 +14,8 @@ import {
   VmxExit,
   mappedPageOffset,
   newTdcallArgument,
+  restoreBytes,
+  saveBytes,
   viewTdxRunPage,
 } from '@paravisor/hcl-protocol';
 import type { PrivatePage, ReadonlyU64, TdcallArgument, TdxRunPage } from '@paravisor/hcl-protocol';
@@ -21,12 +23,14 @@ import { PathOutcome } from '@paravisor/virt-machine';
 import type { IsolationVp, VpMachine } from '@paravisor/virt-machine';
 import { l2VmcsFieldHigh } from '../abi/index.js';
 import { DeadlineRegisters } from './deadline-register.js';
+import type { DeadlineRegistersState } from './deadline-register.js';
 import { exitReasonNumber, wasEntered } from './exit-reason.js';
 import { HaltTimer } from './halt-timer.js';
 import { InterruptOffload } from './interrupt-offload.js';
 import { loadPrivateRegisters, storePrivateRegisters } from './private-registers.js';
 import type { TrustDomain } from './trust-domain.js';
 import { EnterResult, TdxVcpu, entryVmIndex } from './vcpu.js';
+import type { TdxVcpuState } from './vcpu.js';
 
 const PAGE_BYTES = 4096;
 /** Where VTL2 has the pages it shares with user mode. The model has no RAM of VTL2's own: a nominal address, far above any guest's. */
@@ -37,6 +41,15 @@ const PRIVATE_PAGES = 2 ** 41;
 /** gpr_list in the run page: context at 272, gpr_list at 240 in it. */
 const GUEST_STATE_OFFSET = 512;
 const VTL0_VM = 1;
+
+/** What `TdxDriverVp.save` gives; `entered` is the L2 VM of an entry that is pending, or 0. */
+export type TdxDriverVpState = {
+  readonly entered: number;
+  readonly deadlines: DeadlineRegistersState;
+  readonly haltDeadline: string;
+  readonly vcpu: TdxVcpuState;
+  readonly vtl1ApicPage: string;
+};
 
 /** The driver of one VP. */
 export class TdxDriverVp implements IsolationVp {
@@ -71,6 +84,24 @@ export class TdxDriverVp implements IsolationVp {
     });
     peers[machine.index] = this;
     this.#setVirtualApicPage();
+  }
+
+  save(): TdxDriverVpState {
+    return {
+      entered: this.#entered,
+      deadlines: this.#deadlines.save(),
+      haltDeadline: this.#haltTimer.save(),
+      vcpu: this.#vcpu.save(),
+      vtl1ApicPage: saveBytes(this.vtl1ApicPage.bytes),
+    };
+  }
+
+  restore({ entered, deadlines, haltDeadline, vcpu, vtl1ApicPage }: TdxDriverVpState): void {
+    this.#entered = entered;
+    this.#deadlines.restore(deadlines);
+    this.#haltTimer.restore(haltDeadline);
+    this.#vcpu.restore(vcpu);
+    restoreBytes(this.vtl1ApicPage.bytes, vtl1ApicPage);
   }
 
   pullProxiedInterrupts(): boolean {

@@ -1,5 +1,5 @@
 /** The kernel timer that stands in for an L2 VM's TSC deadline while the VP idles (OHCL-Linux-Kernel PR 107): the host cannot see the deadline. */
-import { U64, UPDATE_DEADLINE, u64ToNumber } from '@paravisor/hcl-protocol';
+import { U64, UPDATE_DEADLINE, restoreU64, saveU64, u64ToNumber } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64, View, tdxL2TscDeadlineLayout } from '@paravisor/hcl-protocol';
 import type { KernelTimer, VpMachine } from '@paravisor/virt-machine';
 import { isArmed, moduleDeadline } from './deadline-register.js';
@@ -28,6 +28,15 @@ export class HaltTimer {
     this.#tscKhz = Math.floor(machine.clock.tscHz / HZ_PER_KHZ);
     // The expiry itself does nothing: the interrupt that brings it ends the idle.
     this.#timer = machine.timers.create(() => {});
+  }
+
+  /** The kernel timer itself is the machine's to save. */
+  save(): string {
+    return saveU64(this.#deadline);
+  }
+
+  restore(deadline: string): void {
+    restoreU64(this.#deadline, deadline);
   }
 
   /** Before the idle: starts the timer for what is asked for, or else for what was last written for L2 VM `vm`, unless that has expired. */

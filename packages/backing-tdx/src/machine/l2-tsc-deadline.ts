@@ -1,5 +1,5 @@
 /** TDVPS.TSC_DEADLINE of one L2 VM, and the VMX-preemption timer made from it (TD partitioning, "L2 VM TSC deadline"). */
-import { TdxStatus, U64 } from '@paravisor/hcl-protocol';
+import { TdxStatus, U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import type { TscConversion } from './tsc-conversion.js';
 
@@ -12,6 +12,9 @@ const TWO_32 = 2 ** 32;
 
 /** What `preemptionTimer` gives when there is no deadline: the timer is off. */
 export const TIMER_OFF = -1;
+
+/** What `L2TscDeadline.save` gives. */
+export type L2TscDeadlineState = { readonly field: string; readonly shadow: string };
 
 /** A deadline field with its shadow in native TSC. A failed write leaves both as they were. */
 export class L2TscDeadline {
@@ -35,6 +38,15 @@ export class L2TscDeadline {
   /** Native TSC of the deadline; meaningful unless `value` is all ones. */
   get shadow(): ReadonlyU64 {
     return this.#shadow;
+  }
+
+  save(): L2TscDeadlineState {
+    return { field: saveU64(this.#field), shadow: saveU64(this.#shadow) };
+  }
+
+  restore({ field, shadow }: L2TscDeadlineState): void {
+    restoreU64(this.#field, field);
+    restoreU64(this.#shadow, shadow);
   }
 
   /**

@@ -2,12 +2,13 @@
  * The VMCS the module keeps for one L2 VM of one VCPU, as TDG.VP.RD and TDG.VP.WR reach it. Guest-state fields are the processor's own state;
  * controls become its intercepts; what only entries and exits look at is stored here.
  */
-import { ProcessorControl, SecondaryControl, U64, VmcsField } from '@paravisor/hcl-protocol';
+import { ProcessorControl, SecondaryControl, U64, VmcsField, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
 import { PrimaryControl, SecondaryControls, segmentVmcsFields } from '../abi/index.js';
 import { VirtualApicPage } from './virtual-apic.js';
+import type { VirtualApicState } from './virtual-apic.js';
 
 /** One field. Values are zero-extended to 64 bits. */
 interface Field {
@@ -147,6 +148,14 @@ const eoiExitFields: readonly number[] = [VmcsField.EoiExitBitmap0, VmcsField.Eo
 /** Controls that become intercepts of the processor. */
 const interceptFields = [VmcsField.ExceptionBitmap, VmcsField.Cr0Mask, VmcsField.Cr4Mask, VmcsField.Cr0Shadow, VmcsField.Cr4Shadow] as const;
 
+/** What `L2Vmcs.save` gives. */
+export type L2VmcsState = {
+  readonly stored: readonly (readonly [encoding: number, value: string])[];
+  readonly stateChanged: boolean;
+  readonly interceptsChanged: boolean;
+  readonly apic: VirtualApicState;
+};
+
 /** The VMCS of one L2 VM. */
 export class L2Vmcs {
   readonly entryInterruptInfo: ReadonlyU64;
@@ -234,6 +243,23 @@ export class L2Vmcs {
     if (effect === Effect.State) this.#stateChanged = true;
     else if (effect === Effect.Intercepts) this.#interceptsChanged = true;
     return true;
+  }
+
+  /** Fields kept here; guest state and MSR bitmaps are the processor's to save. */
+  save(): L2VmcsState {
+    const stored = [...this.#stored].map(([encoding, { value }]) => [encoding, saveU64(value)] as const);
+    return { stored, stateChanged: this.#stateChanged, interceptsChanged: this.#interceptsChanged, apic: this.apic.save() };
+  }
+
+  restore({ stored, stateChanged, interceptsChanged, apic }: L2VmcsState): void {
+    const value = new U64();
+    for (const [encoding, text] of stored) {
+      restoreU64(value, text);
+      this.write(encoding, value);
+    }
+    this.#stateChanged = stateChanged;
+    this.#interceptsChanged = interceptsChanged;
+    this.apic.restore(apic);
   }
 
   /** Word `index` (0 .. 511) of the MSR bitmaps, 64 bits. */

@@ -1,9 +1,11 @@
 /** The TDVPS of one VCPU as TDG.VP.RD and TDG.VP.WR see it: L2 VMCS, MSR bitmaps, TSC_DEADLINE and L2_CTLS. */
-import { L2_VMCS_CLASS, L2_VM_COUNT, TdvpsField, TdxStatus, U64, VmcsField, u64ToNumber } from '@paravisor/hcl-protocol';
+import { L2_VMCS_CLASS, L2_VM_COUNT, StateError, TdvpsField, TdxStatus, U64, VmcsField, restoreU64, saveU64, u64ToNumber } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import type { VpMachine } from '@paravisor/virt-machine';
 import { ElementSize, MANAGEMENT_CLASS, classCodeOf, elementSizeOf, fieldCodeOf, isVpField, l2MsrBitmapClass, vmcsElementSize } from '../abi/index.js';
+import type { L2TscDeadlineState } from './l2-tsc-deadline.js';
 import type { L2Vm } from './l2-vm.js';
+import type { L2VmcsState } from './l2-vmcs.js';
 import type { TscConversion } from './tsc-conversion.js';
 
 /** 64-bit words of an L2 VM's MSR bitmaps. */
@@ -11,6 +13,13 @@ const MSR_BITMAP_WORDS = 512;
 
 /** The page VTL2 has at a physical address, null for none. */
 export type PageAt = (address: number) => Uint8Array | null;
+
+/** What `Tdvps.save` gives. */
+export type TdvpsState = {
+  readonly idleDeadlines: readonly string[];
+  readonly controls: readonly string[];
+  readonly vms: readonly ({ readonly vmcs: L2VmcsState; readonly deadline: L2TscDeadlineState } | null)[];
+};
 
 /** The fields of a VCPU. A status is a completion code of the module; on failure nothing has changed. */
 export class Tdvps {
@@ -32,6 +41,29 @@ export class Tdvps {
     this.#pageAt = pageAt;
     this.vms = vms;
     this.#tsc = tsc;
+  }
+
+  save(): TdvpsState {
+    return {
+      idleDeadlines: this.#idleDeadlines.map(saveU64),
+      controls: this.#controls.map(saveU64),
+      vms: this.vms.map((vm) => (vm === null ? null : { vmcs: vm.vmcs.save(), deadline: vm.deadline.save() })),
+    };
+  }
+
+  restore({ idleDeadlines, controls, vms }: TdvpsState): void {
+    for (const [index, text] of idleDeadlines.entries()) restoreU64(this.#idleDeadlines[index]!, text);
+    for (const [index, text] of controls.entries()) restoreU64(this.#controls[index]!, text);
+    const address = new U64();
+    for (const [index, state] of vms.entries()) {
+      const vm = this.vms[index] ?? null;
+      if ((vm === null) !== (state === null)) throw new StateError(`L2 VM ${index} is there in only one of the saved and the restored trust domain`);
+      if (vm === null || state === null) continue;
+      vm.vmcs.restore(state.vmcs);
+      vm.deadline.restore(state.deadline);
+      vm.vmcs.read(VmcsField.VirtualApicPage, address);
+      vm.vmcs.setVirtualApicPage(this.#pageAt(u64ToNumber(address)));
+    }
   }
 
   /** Native TSC now. Valid until the next call. */

@@ -5,6 +5,7 @@ import { answerTo } from './capability.js';
 import type { TimerCapability } from './capability.js';
 import { TdxDriverVp } from './driver.js';
 import { TrustDomain } from './trust-domain.js';
+import type { TrustDomainState } from './trust-domain.js';
 
 /** VTL0 and VTL1. */
 const L2_VMS = 2;
@@ -38,6 +39,14 @@ class TdxMachine implements IsolationMachine {
     out[2] = CRYSTAL_HZ;
     out[3] = 0;
     return true;
+  }
+
+  save(): TrustDomainState {
+    return this.#domain.save();
+  }
+
+  restore(state: TrustDomainState): void {
+    this.#domain.restore(state);
   }
 
   createVp(vp: VpMachine): IsolationVp {

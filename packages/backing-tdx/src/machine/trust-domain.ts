@@ -1,5 +1,5 @@
 /** What the TDX module keeps once for a trust domain (TDX module ABI, TDCS). */
-import { TdxStatus, U64 } from '@paravisor/hcl-protocol';
+import { TdxStatus, U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { TdcallArgument } from '@paravisor/hcl-protocol';
 import { TscConversion, unscaledTsc } from './tsc-conversion.js';
 
@@ -8,6 +8,9 @@ const TdcsField = { TdCtls: { hi: 0x11100003, lo: 0x17 }, ConfigFlags: { hi: 0x1
 
 /** Guest physical address width VTL2 is told, bits. */
 const GPA_WIDTH = 52;
+
+/** What `TrustDomain.save` gives. */
+export type TrustDomainState = { readonly controls: string; readonly flags: string };
 
 /** One trust domain. VM 0 is the L1 VM; VTL0 and VTL1 are L2 VMs 1 and 2. */
 export class TrustDomain {
@@ -21,6 +24,15 @@ export class TrustDomain {
   constructor(vcpuCount: number, l2VmCount: number) {
     this.vcpuCount = vcpuCount;
     this.l2VmCount = l2VmCount;
+  }
+
+  save(): TrustDomainState {
+    return { controls: saveU64(this.#controls), flags: saveU64(this.#flags) };
+  }
+
+  restore({ controls, flags }: TrustDomainState): void {
+    restoreU64(this.#controls, controls);
+    restoreU64(this.#flags, flags);
   }
 
   /** TDG.VP.INFO: address width, attributes, number and index of the VCPU. */

@@ -1,5 +1,5 @@
 /** The TDX module's part of one VCPU: TDG.VP.ENTER with its exits, and the other leaves (TDX module ABI, TD partitioning). */
-import { EntryRcx, InterruptionInfo, L2_VM_COUNT, TdcallLeaf, TdxStatus, U64, VmxExit, VmxExitReason } from '@paravisor/hcl-protocol';
+import { EntryRcx, InterruptionInfo, L2_VM_COUNT, TdcallLeaf, TdxStatus, U64, VmxExit, VmxExitReason, restoreTime, saveTime } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64, TdcallArgument } from '@paravisor/hcl-protocol';
 import { GuestStop } from '@paravisor/virt-machine';
 import type { VpMachine } from '@paravisor/virt-machine';
@@ -11,7 +11,7 @@ import { TIMER_OFF } from './l2-tsc-deadline.js';
 import { L2Vm } from './l2-vm.js';
 import type { GuestStateArea } from './l2-vm.js';
 import { Tdvps } from './tdvps.js';
-import type { PageAt } from './tdvps.js';
+import type { PageAt, TdvpsState } from './tdvps.js';
 import type { TrustDomain } from './trust-domain.js';
 
 /** How TDG.VP.ENTER stands. */
@@ -33,6 +33,10 @@ const TICKS_LIMIT_HIGH = 2 ** 21;
 /** The L2 VM index in RCX of TDG.VP.ENTER. */
 export const entryVmIndex = (rcx: ReadonlyU64): number => (rcx.hi & EntryRcx.HighVmMask) >>> EntryRcx.HighVmShift;
 
+/** What `TdxVcpu.save` gives: `running` is the L2 VM of an entry that is pending, or 0. */
+export type TdxVcpuState = { readonly tdvps: TdvpsState; readonly running: number; readonly deadlineTicks: number | null };
+
+/** One VCPU of the trust domain. */
 export class TdxVcpu {
   readonly tdvps: Tdvps;
   readonly #domain: TrustDomain;
@@ -61,6 +65,16 @@ export class TdxVcpu {
       index >= 1 && index <= domain.l2VmCount ? new L2Vm(index, machine.processors[index - 1]!, domain.tsc) : null,
     );
     this.tdvps = new Tdvps(machine, vms, domain.tsc, pageAt);
+  }
+
+  save(): TdxVcpuState {
+    return { tdvps: this.tdvps.save(), running: this.#running?.index ?? 0, deadlineTicks: saveTime(this.#deadlineTicks) };
+  }
+
+  restore({ tdvps, running, deadlineTicks }: TdxVcpuState): void {
+    this.tdvps.restore(tdvps);
+    this.#running = this.vm(running);
+    this.#deadlineTicks = restoreTime(deadlineTicks);
   }
 
   /** The L2 VM of an index, or null when there is none. */

@@ -25,6 +25,17 @@ function highest(page: Int32Array, first: number): number {
 const wordOf = (first: number, vector: number): number => (first + (vector >>> 5)) * WORDS_A_REGISTER;
 const bitOf = (vector: number): number => 1 << (vector & 31);
 
+/** What `VirtualApicPage.save` gives. */
+export type VirtualApicState = {
+  readonly rvi: number;
+  readonly svi: number;
+  readonly trapReason: number;
+  readonly trapQualification: number;
+  readonly deliversInterrupts: boolean;
+  readonly tprThreshold: number;
+  readonly recognized: number;
+};
+
 /**
  * Between an entry and its exit this holds the guest interrupt status; before and after it is in L2_ENTER_GUEST_STATE. A virtual interrupt is given to
  * the processor when it is recognized; that it was delivered is seen at the next access to the APIC or at the exit, before which nothing could tell.
@@ -71,6 +82,18 @@ export class VirtualApicPage implements VirtualApic {
     this.#recognized = -1;
     if (deliversInterrupts) this.#updatePriority();
     this.#evaluate();
+  }
+
+  save(): VirtualApicState {
+    const { rvi, svi, trapReason, trapQualification } = this;
+    const [deliversInterrupts, tprThreshold, recognized] = [this.#deliversInterrupts, this.#tprThreshold, this.#recognized];
+    return { rvi, svi, trapReason, trapQualification, deliversInterrupts, tprThreshold, recognized };
+  }
+
+  /** The page and the EOI exits are VMCS fields, and come back with them. */
+  restore(state: VirtualApicState): void {
+    ({ rvi: this.rvi, svi: this.svi, trapReason: this.trapReason, trapQualification: this.trapQualification } = state);
+    ({ deliversInterrupts: this.#deliversInterrupts, tprThreshold: this.#tprThreshold, recognized: this.#recognized } = state);
   }
 
   /** Whether an entry is followed by an exit at once: TPR is below its threshold (SDM volume 3, 27.7.7). */

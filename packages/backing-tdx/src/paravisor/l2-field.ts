@@ -45,6 +45,9 @@ export class TdvpsAccess {
   }
 }
 
+/** What `L2Field.save` gives. */
+export type L2FieldState = readonly [lo: number, hi: number, generation: number];
+
 /**
  * One field, with what is known of its value. A field only the paravisor writes is read at most once; one the guest or an exit can change is read again
  * after each run, and only if somebody asks.
@@ -92,6 +95,17 @@ export class L2Field implements ReadonlyU64 {
   /** Writes unless the field is known to have the value. For fields only the paravisor writes. */
   change(lo: number): void {
     if (this.read().lo !== lo) this.writeParts(lo, 0);
+  }
+
+  /** What is known of the value, so that asking costs after a restore what it would have cost. */
+  save(): L2FieldState {
+    return [this.lo, this.hi, this.#generation];
+  }
+
+  restore([lo, hi, generation]: L2FieldState): void {
+    this.lo = lo;
+    this.hi = hi;
+    this.#generation = generation;
   }
 
   #keep(lo: number, hi: number): void {

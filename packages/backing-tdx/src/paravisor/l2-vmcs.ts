@@ -2,7 +2,7 @@
 import { VmcsField, l2VmOfVtl } from '@paravisor/hcl-protocol';
 import { segmentVmcsFields } from '../abi/index.js';
 import { L2Field } from './l2-field.js';
-import type { TdvpsAccess } from './l2-field.js';
+import type { L2FieldState, TdvpsAccess } from './l2-field.js';
 
 interface L2SegmentFields {
   readonly selector: L2Field;
@@ -74,5 +74,18 @@ export class L2Vmcs {
       attributes: guest(fields.accessRights),
       base: guest(fields.base),
     }));
+  }
+  save(): readonly L2FieldState[] {
+    return this.#all().map((field) => field.save());
+  }
+
+  restore(state: readonly L2FieldState[]): void {
+    for (const [index, field] of this.#all().entries()) field.restore(state[index]!);
+  }
+
+  /** Every field, always in one order. */
+  #all(): readonly L2Field[] {
+    const segments = this.segments.flatMap((fields) => Object.values(fields) as L2Field[]);
+    return [...Object.values(this).filter((member) => member instanceof L2Field), ...segments];
   }
 }

@@ -2,11 +2,23 @@
 import { GuestActivity } from '@paravisor/virt-core';
 import type { LocalApic } from '@paravisor/virt-core';
 import type { TdxApicPage } from './apic-page.js';
-import type { TdvpsAccess } from './l2-field.js';
+import type { L2FieldState, TdvpsAccess } from './l2-field.js';
 import { L2Vmcs } from './l2-vmcs.js';
 import { PendingEvents } from './pending-events.js';
+import type { PendingEventsState } from './pending-events.js';
 import { PrivateRegisters } from './private-registers.js';
+import type { PrivateRegistersState } from './private-registers.js';
 
+/** What `LowerVtl.save` gives. */
+export type LowerVtlState = {
+  readonly vmcs: readonly L2FieldState[];
+  readonly registers: PrivateRegistersState;
+  readonly events: PendingEventsState;
+  readonly activity: GuestActivity;
+  readonly flushTlb: boolean;
+};
+
+/** One of them. */
 export class LowerVtl {
   readonly vtl: number;
   readonly vmcs: L2Vmcs;
@@ -18,6 +30,19 @@ export class LowerVtl {
   activity: GuestActivity = GuestActivity.Running;
   /** The next entry flushes this VTL's guest translations. */
   flushTlb = false;
+
+  save(): LowerVtlState {
+    const { vmcs, registers, events, activity, flushTlb } = this;
+    return { vmcs: vmcs.save(), registers: registers.save(), events: events.save(), activity, flushTlb };
+  }
+
+  restore({ vmcs, registers, events, activity, flushTlb }: LowerVtlState): void {
+    this.vmcs.restore(vmcs);
+    this.registers.restore(registers);
+    this.events.restore(events);
+    this.activity = activity;
+    this.flushTlb = flushTlb;
+  }
 
   /** `makePage` gets the registers that go with the page. */
   constructor(vtl: number, access: TdvpsAccess, apic: LocalApic, makePage: (registers: PrivateRegisters) => TdxApicPage) {

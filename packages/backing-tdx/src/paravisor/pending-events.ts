@@ -19,6 +19,17 @@ const isSoftware = (info: number): boolean => typeOf(info) >= InterruptionType.S
 /** An interrupt or NMI stays with the APIC until it is delivered: each entry chooses anew, since the APIC's state may have changed. */
 const isChosenAnew = (info: number): boolean => typeOf(info) === InterruptionType.External || typeOf(info) === InterruptionType.Nmi;
 
+/** What `PendingEvents.save` gives. */
+export type PendingEventsState = {
+  readonly info: number;
+  readonly errorCode: number;
+  readonly instructionLength: number;
+  readonly written: number;
+  readonly nmi: boolean;
+  readonly offered: number;
+};
+
+/** Those of one lower VTL. */
 export class PendingEvents {
   readonly #vmcs: L2Vmcs;
   readonly #registers: PrivateRegisters;
@@ -61,6 +72,17 @@ export class PendingEvents {
     } else if (typeOf(info) === InterruptionType.Nmi) {
       this.#nmi = false;
     }
+  }
+
+  save(): PendingEventsState {
+    return { info: this.#info, errorCode: this.#errorCode, instructionLength: this.#instructionLength, written: this.#written, nmi: this.#nmi, offered: this.#offered };
+  }
+
+  restore({ info, errorCode, instructionLength, written, nmi, offered }: PendingEventsState): void {
+    this.#queue(info, errorCode, instructionLength);
+    this.#written = written;
+    this.#nmi = nmi;
+    this.#offered = offered;
   }
 
   /** The VTL starts over: nothing is on its way into it. */

@@ -1,9 +1,13 @@
 /** Registers each lower VTL has for itself, which are in the run page only while that VTL runs (openvmm `TdxPrivateRegs`). */
-import { U64 } from '@paravisor/hcl-protocol';
+import { U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { TdxRunPage } from '@paravisor/hcl-protocol';
 
 const RSP = 4;
 
+/** What `PrivateRegisters.save` gives. */
+export type PrivateRegistersState = { readonly cells: readonly string[]; readonly rvi: number; readonly svi: number; readonly entryFlags: number };
+
+/** One lower VTL's. */
 export class PrivateRegisters {
   readonly rip = new U64();
   readonly rflags = new U64();
@@ -20,6 +24,17 @@ export class PrivateRegisters {
   readonly tscAux = new U64();
   /** Bits of `vpState.flags` for the next entry. */
   entryFlags = 0;
+  readonly #cells = [this.rip, this.rflags, this.rsp, this.ssp, this.kernelGsBase, this.star, this.lstar, this.sfmask, this.xss, this.tscAux] as const;
+
+  save(): PrivateRegistersState {
+    const { rvi, svi, entryFlags } = this;
+    return { cells: this.#cells.map(saveU64), rvi, svi, entryFlags };
+  }
+
+  restore({ cells, rvi, svi, entryFlags }: PrivateRegistersState): void {
+    for (const [index, text] of cells.entries()) restoreU64(this.#cells[index]!, text);
+    Object.assign(this, { rvi, svi, entryFlags });
+  }
 
   /** Before a run. */
   toRunPage({ context: { gprList, vpState } }: TdxRunPage): void {

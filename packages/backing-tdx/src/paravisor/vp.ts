@@ -9,10 +9,11 @@ import { TdxGuestRegisters } from './guest-registers.js';
 import { initializeLowerVtl } from './initial-state.js';
 import { TdvpsAccess } from './l2-field.js';
 import { LowerVtl } from './lower-vtl.js';
+import type { LowerVtlState } from './lower-vtl.js';
 import type { PrivateRegisters } from './private-registers.js';
 import type { TdxSettings } from './settings.js';
 import { TscDeadlineState } from './timer/index.js';
-import type { L2TscDeadlinePage, TdxTimerVp } from './timer/index.js';
+import type { L2TscDeadlinePage, TdxTimerVp, TscDeadlineVpState } from './timer/index.js';
 
 const VTL0 = 0;
 
@@ -22,6 +23,16 @@ interface VtlParts {
   readonly registers: GuestRegisters;
   readonly exits: ExitDispatch;
 }
+
+/** What `TdxVp.save` gives. */
+export type TdxVpState = {
+  readonly tscDeadline: TscDeadlineVpState;
+  readonly vtls: readonly LowerVtlState[];
+  readonly eoiExits: readonly number[];
+  readonly generation: number;
+  readonly offloadWanted: boolean;
+  readonly driverKnowsActivity: boolean;
+};
 
 /** A VP whose lower VTLs are L2 VMs of its VCPU. */
 export class TdxVp implements BackingVp, TdxTimerVp {
@@ -87,6 +98,28 @@ export class TdxVp implements BackingVp, TdxTimerVp {
     // The kernel has no page for VTL1's APIC: user mode names one of its own.
     if (vtl !== VTL0 && this.#vtl1ApicPage !== undefined) state.vmcs.virtualApicPage.write(this.#address.setNumber(this.#vtl1ApicPage.address));
     state.events.reset();
+  }
+
+  /** The run page and the APIC pages are the machine's to save. */
+  save(): TdxVpState {
+    return {
+      tscDeadline: this.tscDeadline.save(),
+      vtls: this.#vtls.map(({ state }) => state.save()),
+      eoiExits: this.#apicPage.save(),
+      generation: this.#access.generation,
+      offloadWanted: this.#offloadWanted,
+      driverKnowsActivity: this.#driverKnowsActivity,
+    };
+  }
+
+  restore(saved: TdxVpState): void {
+    this.tscDeadline.restore(saved.tscDeadline);
+    for (const [vtl, { state }] of this.#vtls.entries()) state.restore(saved.vtls[vtl]!);
+    this.#apicPage.restore(saved.eoiExits);
+    this.#access.generation = saved.generation;
+    this.#offloadWanted = saved.offloadWanted;
+    this.#driverKnowsActivity = saved.driverKnowsActivity;
+    this.#vtls[VTL0]!.state.apic.offload.attach(this.#apicPage);
   }
 
   #setOffload(on: boolean): void {

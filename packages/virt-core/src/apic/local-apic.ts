@@ -22,7 +22,7 @@ import { ApicBaseRegister } from './base-register.js';
 import { sendIpi } from './ipi.js';
 import type { IpiTarget, LocalApicSet } from './ipi.js';
 import { ApicOffload, PushResult } from './offload.js';
-import type { ApicOffloadTarget } from './offload.js';
+import type { ApicOffloadState, ApicOffloadTarget } from './offload.js';
 import type { ApicWork, Cr8Access, LocalApicOptions } from './options.js';
 import { ApicRequests, Work } from './requests.js';
 import type { ApicRequestsState } from './requests.js';
@@ -50,6 +50,7 @@ export type LocalApicState = {
   readonly localVectorTable: readonly number[];
   readonly requests: ApicRequestsState;
   readonly timer: ApicTimerState;
+  readonly offload: ApicOffloadState;
 };
 
 export class LocalApic implements IpiTarget {
@@ -473,6 +474,7 @@ export class LocalApic implements IpiTarget {
       localVectorTable: this.#lvt.save(),
       requests: this.requests.save(),
       timer: this.timer.save(),
+      offload: this.offload.save(),
     };
   }
 
@@ -487,6 +489,7 @@ export class LocalApic implements IpiTarget {
     this.#lvt.restore(state.localVectorTable);
     this.requests.restore(state.requests);
     this.timer.restore(state.timer);
+    this.offload.restore(state.offload);
   }
 
   #taskPriority(): number {

@@ -2,7 +2,6 @@
  * A local APIC whose IRR and ISR hardware keeps in a virtual-APIC page (openvmm `virt_support_apic`, APIC offload). Requests are taken over here as ever;
  * `push` hands them to the page, and what has to look at IRR or ISR pulls both back first.
  */
-import type { Plain } from '@paravisor/hcl-protocol';
 import type { ApicRequests } from './requests.js';
 import { VectorSet } from './vector-set.js';
 
@@ -23,6 +22,9 @@ export const PushResult = {
   NotSupported: 2,
 } as const;
 export type PushResult = (typeof PushResult)[keyof typeof PushResult];
+
+/** What `ApicOffload.save` gives. */
+export type ApicOffloadState = { readonly enabled: boolean; readonly needsPush: boolean };
 
 /** The offload of one local APIC. */
 export class ApicOffload {
@@ -84,12 +86,11 @@ export class ApicOffload {
     this.#needsPush = false;
   }
 
-  save(): { readonly enabled: boolean; readonly needsPush: boolean } {
+  save(): ApicOffloadState {
     return { enabled: this.enabled, needsPush: this.#needsPush };
   }
 
-  restore(state: Plain): void {
-    const { enabled, needsPush } = state as ReturnType<ApicOffload['save']>;
+  restore({ enabled, needsPush }: ApicOffloadState): void {
     this.enabled = enabled;
     this.#needsPush = needsPush;
   }

@@ -2,13 +2,16 @@
  * The TSC deadline service (openvmm PR 2483, PR 4224): a lower VTL's synthetic timers expire by the L2 TSC deadline, so that neither arming nor expiry
  * needs the host. All times are reference time, 100 ns, except the page's deadline, which is virtual TSC.
  */
-import { U64, UPDATE_DEADLINE } from '@paravisor/hcl-protocol';
+import { U64, UPDATE_DEADLINE, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64, View, tdxL2TscDeadlineLayout } from '@paravisor/hcl-protocol';
 import { TscScale } from '@paravisor/virt-core';
 import type { BackingVp, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
 
 /** `l2_tsc_deadline` of a run page. */
 export type L2TscDeadlinePage = View<(typeof tdxL2TscDeadlineLayout)['fields']>;
+
+/** What `TscDeadlineState.save` gives. */
+export type TscDeadlineVpState = { readonly deadline: string | null; readonly lastDeadline: string | null };
 
 /** A VP's state. Only kept when the timer is hardware virtualized. */
 export class TscDeadlineState {
@@ -18,6 +21,17 @@ export class TscDeadlineState {
   /** What the last run is taken to have armed; meaningful while `hasLastDeadline`. */
   readonly lastDeadline = new U64();
   hasLastDeadline = false;
+
+  save(): TscDeadlineVpState {
+    return { deadline: this.hasDeadline ? saveU64(this.deadline) : null, lastDeadline: this.hasLastDeadline ? saveU64(this.lastDeadline) : null };
+  }
+
+  restore({ deadline, lastDeadline }: TscDeadlineVpState): void {
+    this.hasDeadline = deadline !== null;
+    this.hasLastDeadline = lastDeadline !== null;
+    if (deadline !== null) restoreU64(this.deadline, deadline);
+    if (lastDeadline !== null) restoreU64(this.lastDeadline, lastDeadline);
+  }
 }
 
 /** What the service needs of a VP. */
