@@ -12,8 +12,8 @@ export const help = () => `\`\`\`text\n${programHelp().trimEnd()}\n\`\`\``;
 
 /** What `--set` takes. */
 export function backingOptions() {
-  const { backings } = JSON.parse(tmkVmm('backings', '--json'));
-  const rows = backings.flatMap(({ name, options }) =>
+  const { backings, settings } = JSON.parse(tmkVmm('backings', '--json'));
+  const rows = [...backings, ...settings].flatMap(({ name, options }) =>
     options.map(({ name: option, values, description }) => [code(`${name}.${option}`), values.map(code).join(', '), cell(description)]),
   );
   return table(['option', 'values, the default first', 'what it does'], rows);

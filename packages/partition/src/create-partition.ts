@@ -58,6 +58,7 @@ export function createPartition(options: PartitionOptions): Partition {
     initialRegisters,
     disableLowerVtlTimerVirt: checked.disableLowerVtlTimerVirt,
     ownPorts: true,
+    ...(options.guestVsm === undefined ? {} : { guestVsm: options.guestVsm }),
     timerObserver: timerObserverOf(statistics, observer, (vp) => machine.clocks[vp]!.now),
   });
   if (options.guestTimer === 'hardware' && !paravisor.usesHardwareTimer) {

@@ -34,6 +34,8 @@ export interface PartitionOptions {
   readonly costs?: Readonly<Record<string, number>>;
   /** How the host behaves, which the guest and its paravisor do not trust. Default: honest. */
   readonly host?: HostOptions;
+  /** Whether the guest may enable VTL1 for itself (TLFS "Virtual Secure Mode"). Default true. */
+  readonly guestVsm?: boolean;
   /** Devices besides the TMK command register, which comes first; the first that claims an address has it. */
   readonly devices?: readonly ChipsetDevice[];
   readonly observer?: PartitionObserver;

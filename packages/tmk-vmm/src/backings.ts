@@ -7,6 +7,8 @@ import { composeBackings } from './compose.js';
 import type { RunnableBackingFactory } from './compose.js';
 import { UsageError } from './errors.js';
 import { loadPlugins } from './plugins.js';
+import { settingGroups } from './settings.js';
+import type { SettingGroup } from './settings.js';
 
 /** On the command line, every backing there is. */
 export const ALL_BACKINGS = 'all';
@@ -14,7 +16,7 @@ export const ALL_BACKINGS = 'all';
 /** Every backing this call knows. Throws `UsageError` when two have one name. */
 export async function knownBackings(plugins: readonly string[]): Promise<readonly RunnableBackingFactory[]> {
   const factories = composeBackings(await loadPlugins(plugins));
-  const names = new Set<string>([ALL_BACKINGS, 'host']);
+  const names = new Set<string>([ALL_BACKINGS, ...settingGroups.map(({ name }) => name)]);
   for (const { name } of factories) {
     if (names.has(name)) throw new UsageError(`--plugin: the name "${name}" is taken: rename the plugin's backing`);
     names.add(name);
@@ -55,9 +57,11 @@ function factoryNamed(factories: readonly RunnableBackingFactory[], name: string
 }
 
 function checkSetting(factories: readonly RunnableBackingFactory[], { backing, option, value }: BackingSetting): void {
-  const { options } = factoryNamed(factories, backing);
-  const known = options.find(({ name }) => name === option);
-  const names = options.map(({ name }) => `${backing}.${name}`);
+  const groups: readonly Pick<SettingGroup, 'name' | 'options'>[] = [...factories, ...settingGroups];
+  const group = groups.find(({ name }) => name === backing);
+  if (!group) throw new UsageError(`--set ${backing}.${option}: unknown backing "${backing}"${suggestion(backing, groups.map(({ name }) => name))}`);
+  const known = group.options.find(({ name }) => name === option);
+  const names = group.options.map(({ name }) => `${backing}.${name}`);
   if (!known) throw new UsageError(`--set ${backing}.${option}: ${backing} has no such option${names.length > 0 ? suggestion(`${backing}.${option}`, names) : ', it has none at all'}`);
   if (!known.values.includes(value)) throw new UsageError(`--set ${backing}.${option}=${value}: "${value}" is no value of it${suggestion(value, known.values)}`);
 }

@@ -13,6 +13,7 @@ import { ModelFault } from './model-fault.js';
 import type { Progress } from './progress.js';
 import { RecentEvents } from './recent-events.js';
 import type { RunReport, TestReport } from './report-model.js';
+import type { MachineChoices } from './settings.js';
 import type { SelectedTest } from './test-selection.js';
 import type { Trace } from './trace.js';
 
@@ -28,6 +29,8 @@ export interface RunContext {
   readonly guest: GuestFile;
   readonly tests: readonly SelectedTest<TmkTest>[];
   readonly machine: MachineOptions;
+  /** Host and partition, as far as they were set. */
+  readonly choices: MachineChoices;
   /** OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT: concerns `auto` only. */
   readonly disableLowerVtlTimerVirt: boolean;
   readonly trace: Trace | undefined;
@@ -47,7 +50,12 @@ export function runTests(context: RunContext, plan: RunPlan): RunReport {
     tests.push(testReport(selected.test, partition, outcome, performance.now() - start));
   }
   if (!timer) throw new UsageError(`${context.guest.path}: no test is chosen: tmk-vmm list shows the guest's tests`);
-  return { backing: backing.name, isolation: backing.isolation, ...timer, options: backing.options, tests };
+  return { backing: backing.name, isolation: backing.isolation, ...timer, options: optionsOf(context, plan), tests };
+}
+
+/** Everything a run was made with that has a name for `--set`: the backing's options in force, and what was set of host and partition. */
+function optionsOf({ choices }: RunContext, { backing }: RunPlan): Readonly<Record<string, string>> {
+  return { ...backing.options, ...choices.options };
 }
 
 function runTest(context: RunContext, plan: RunPlan, selected: SelectedTest<TmkTest>): { partition: Partition; outcome: RunOutcome } {
@@ -63,7 +71,7 @@ function runTest(context: RunContext, plan: RunPlan, selected: SelectedTest<TmkT
       guest: { path: context.guest.path, sha256: context.guest.sha256 },
       test: selected.test.name,
       backing: plan.backing.name,
-      options: plan.backing.options,
+      options: optionsOf(context, plan),
       guestTimer: plan.guestTimer,
       machine: context.machine,
       lastEvents: replayForEvents(context, plan, selected),
@@ -84,6 +92,7 @@ function make(context: RunContext, { backing, guestTimer }: RunPlan, { index }: 
       memoryMiB: machine.memoryMiB,
       seed: machine.seed,
       costs: machine.costs,
+      ...context.choices.partition,
       load: tmkLoader(guest.image, index),
       ...(observer === undefined ? {} : { observer }),
     });

@@ -52,14 +52,14 @@ export interface CommandSpec {
 
 const json: OptionSpec = { name: 'json', group: 'Report', description: 'One JSON object instead of text' };
 const plugin: OptionSpec = { name: 'plugin', value: 'package', kind: 'file', group: 'What runs', description: 'Load more backings from a package, a file or a folder', repeatable: true };
-const set: OptionSpec = { name: 'set', value: 'backing.option=value', kind: 'setting', group: 'What runs', description: 'Set an option of a backing (see tmk-vmm backings)', repeatable: true };
+const set: OptionSpec = { name: 'set', value: 'backing.option=value', kind: 'setting', group: 'What runs', description: 'Set one option (tmk-vmm backings lists all)', repeatable: true };
 const guest: ArgumentSpec = { name: '<guest>', kind: 'file', description: 'ELF file of a test microkernel' };
 const tests: ArgumentSpec = { name: '[...tests]', kind: 'test', description: 'Names or globs of tests; all when none is given' };
 
 /** What shapes the machine and the runs on it. */
 const machine: readonly OptionSpec[] = [
   { name: 'memory', value: 'MiB', group: 'Machine', description: 'Guest RAM', default: '4' },
-  { name: 'vps', value: 'n', group: 'Machine', description: 'Virtual processors', default: '1' },
+  { name: 'vps', value: 'n', group: 'Machine', description: 'Virtual processors, 1 to 64', default: '1' },
   { name: 'tsc-hz', value: 'n', group: 'Machine', description: 'Frequency of the virtual TSC', default: '2000000000' },
   { name: 'ips', value: 'n', group: 'Machine', description: 'Guest instructions a virtual second', default: '20000000' },
   { name: 'cost', value: 'name=ticks', kind: 'cost', group: 'Machine', description: 'Replace one figure of the cost model', repeatable: true },
@@ -89,6 +89,7 @@ export const commandSpecs = [
     examples: [
       ['guest.elf', 'every test under TDX'],
       ["guest.elf 'timers::*' --backing tdx,snp", 'some tests under two backings'],
+      ['guest.elf --vps 4 --set host.timer=drop', 'four processors, and a host that forgets timers'],
       ['guest.elf --reporter junit --output results.xml', 'a report for CI'],
       ['guest.elf timers::tick --trace trace.jsonl', 'every exit and timer event of one test'],
     ],

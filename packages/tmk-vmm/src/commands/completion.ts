@@ -7,6 +7,7 @@ import { bashScript } from '../completion/bash.js';
 import { fishScript } from '../completion/fish.js';
 import type { KnownNames } from '../completion/words.js';
 import { zshScript } from '../completion/zsh.js';
+import { settingGroups } from '../settings.js';
 import { UsageError } from '../errors.js';
 
 const scripts: Readonly<Record<ShellName, (known: KnownNames) => string>> = { bash: bashScript, zsh: zshScript, fish: fishScript };
@@ -15,5 +16,5 @@ const scripts: Readonly<Record<ShellName, (known: KnownNames) => string>> = { ba
 export async function completion(name: string): Promise<string> {
   const shell = shellNames.find((candidate) => candidate === name);
   if (shell === undefined) throw new UsageError(`completion: there is no script for "${name}"${suggestion(name, shellNames)}`);
-  return scripts[shell]({ backings: await knownBackings([]), costs: Object.keys(defaultCosts.ticks) });
+  return scripts[shell]({ backings: await knownBackings([]), settings: settingGroups, costs: Object.keys(defaultCosts.ticks) });
 }

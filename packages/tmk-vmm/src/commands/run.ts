@@ -21,6 +21,7 @@ import { styleFor, wantsColour } from '../reporters/style.js';
 import type { Style } from '../reporters/style.js';
 import { runTests } from '../runner.js';
 import type { RunContext, RunPlan } from '../runner.js';
+import { machineChoices } from '../settings.js';
 import { selectTests } from '../test-selection.js';
 import type { Terminal } from '../terminal.js';
 import { Trace } from '../trace.js';
@@ -96,6 +97,7 @@ async function report(
     guest,
     tests,
     machine: options.machine,
+    choices: machineChoices(options.settings),
     disableLowerVtlTimerVirt: isSet(surroundings.terminal.env['OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT']),
     trace: trace && new Trace(trace, options.machine.tscHz),
     progress,

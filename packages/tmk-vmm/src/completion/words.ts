@@ -3,10 +3,13 @@ import { ALL_BACKINGS } from '../backings.js';
 import { commandSpecs } from '../cli/commands.js';
 import type { CommandSpec, OptionSpec, ValueKind } from '../cli/commands.js';
 import type { RunnableBackingFactory } from '../compose.js';
+import type { SettingGroup } from '../settings.js';
 
 /** Names that change with backings and cost models. */
 export interface KnownNames {
   readonly backings: readonly Pick<RunnableBackingFactory, 'name' | 'options'>[];
+  /** What else `--set` reaches. */
+  readonly settings: readonly SettingGroup[];
   readonly costs: readonly string[];
 }
 
@@ -35,7 +38,7 @@ export function offerFor(kind: ValueKind | undefined, known: KnownNames): Offer 
     case 'backing':
       return { words: [...known.backings.map(({ name }) => name), ALL_BACKINGS] };
     case 'setting':
-      return { words: known.backings.flatMap(({ name, options }) => options.flatMap((option) => option.values.map((value) => `${name}.${option.name}=${value}`))) };
+      return { words: [...known.backings, ...known.settings].flatMap(({ name, options }) => options.flatMap((option) => option.values.map((value) => `${name}.${option.name}=${value}`))) };
     case 'cost':
       return { words: known.costs.map((name) => `${name}=`) };
     default:
