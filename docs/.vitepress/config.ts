@@ -34,6 +34,8 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       { text: 'The command line', link: '/command-line' },
       { text: 'JSON output', link: '/json' },
       { text: 'Swapping backings in tests', link: '/examples/swap-backings' },
+      { text: 'Write a backing', link: '/write-a-backing' },
+      { text: 'The example backing', link: '/examples/example-backing' },
     ],
   },
   { text: 'Packages', items: rooms.map((room) => ({ text: room, link: `/packages/${room}` })) },

@@ -6,6 +6,8 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { backingOptions, commands, help } from './command-line.mjs';
 import { costTable } from './cost-figures.mjs';
 import { exitReasons, jsonFields } from './json-fields.mjs';
+import { contractClauses } from './contract-clauses.mjs';
+import { excerpt } from './source-excerpts.mjs';
 import { timerLife } from './timer-life.mjs';
 
 const makers = {
@@ -15,6 +17,13 @@ const makers = {
   'cost figures': costTable,
   'fields of JSON': jsonFields,
   'exit reasons': exitReasons,
+  'clauses of the contract': contractClauses,
+  "the example's value": () => excerpt('index.ts'),
+  "the example's shared part": () => excerpt('paravisor/shared.ts', 'export class'),
+  "the example's runs": () => excerpt('paravisor/vp.ts', '  beforeRun('),
+  "the example's CPUID": () => excerpt('paravisor/exits.ts', '  #cpuidExit', '  /** The only access'),
+  "the example's entry": () => excerpt('machine/lower-vtl-run.ts', '  /** VM entry', '  #applyWindows'),
+  "the example's driver path": () => excerpt('machine/machine.ts', '  enter(): PathOutcome', '  /** No timer'),
   'a busy guest under TDX, hardware timer': () => timerLife('busy', 'tdx', 'hardware'),
   'a busy guest under TDX, VmTime': () => timerLife('busy', 'tdx', 'vmtime'),
   'a halted guest under TDX, hardware timer': () => timerLife('idle', 'tdx', 'hardware'),
