@@ -5,6 +5,6 @@ export { PushResult } from './offload.js';
 export type { ApicOffloadTarget } from './offload.js';
 export { VectorSet } from './vector-set.js';
 export { LocalApic } from './local-apic.js';
-export type { LocalApicState } from './local-apic.js';
+export type { LocalApicState } from './registers.js';
 export type { ApicWork, Cr8Access, LocalApicOptions } from './options.js';
 export { APIC_TIMER_HZ } from './timer.js';

@@ -5,7 +5,7 @@ import { ManualClock } from '../conformance/manual-clock.js';
 import { VmTimeAccess } from '../time/index.js';
 import { LocalApicSet } from './ipi.js';
 import { LocalApic } from './local-apic.js';
-import type { LocalApicState } from './local-apic.js';
+import type { LocalApicState } from './registers.js';
 
 /** Two APICs of a set, their VmTime, and everything that came out of them. */
 class Subject {
