@@ -153,7 +153,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     Object.assign(this.exit, state.exit);
     restoreIntercepts(this.intercepts, state);
     this.#core.attention = true;
-    this.stateChanged();
+    this.#core.modeChanged(true);
     this.#mmu.restore(state.translations);
     this.#cache.mode = this.#core.mode;
     for (const jump of state.jumps) this.#restoreJump(jump);
