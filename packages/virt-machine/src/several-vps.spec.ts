@@ -186,6 +186,20 @@ describe('a wake-up of another VP (mshv_vtl: its poll file becomes ready)', () =
     expect(hostExits(machine, 0, 'other')).toBe(1);
   });
 
+  it('is never lost, whenever it comes: between the look at cancel and the entry the kernel has its interrupts off, and the entry ends at once', () => {
+    // Around the first entry: user mode, the look at cancel, the entry, the guest.
+    for (let tick = 0; tick < 1200; tick += 7) {
+      const machine = machineWith(machineCode('ebfe'));
+      const page = viewRunPage(machine.vps[0]!.runPage);
+      machine.schedule(tick, () => {
+        page.cancel = 1;
+        machine.vps[0]!.host.interruptVtl2(tick);
+      });
+      expect(machine.hcl.vps[machine.nextVp()]!.run()).toBe(RunStatus.Cancelled);
+      expect(machine.now).toBeLessThan(Math.max(tick, cost.userToKernel) + STEP + cost.hostInterrupt + cost.kernelInterrupt + cost.kernelToUser + 1);
+    }
+  });
+
   it('of the VP whose thread runs only sets cancel', () => {
     const machine = machineWithVp1(() => {});
     machine.hcl.vps[0]!.wake();
