@@ -1,7 +1,8 @@
-import { HvMsr, HvStatus, U64, viewHvMessage } from '@paravisor/hcl-protocol';
+import { HvMsr, HvStatus, RunStatus, U64, viewHvMessage } from '@paravisor/hcl-protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FlatMemory } from '../conformance/flat-memory.js';
 import { PlainRegisters, RAM_BYTES, RecordingVp, ScriptedMachine } from '../../test/scripted-partition.js';
+import { OwnPort, ownConnection } from '../synic/index.js';
 import { createParavisor } from '../vp/index.js';
 import type { Paravisor } from '../vp/index.js';
 import { HvCallCode } from './control.js';
@@ -251,5 +252,66 @@ describe('messages and events through a running VP', () => {
     expect(machine.memory.bytes[SIEFP + 512 + 2]).toBe(0x80);
     paravisor.vps[0]!.prepare();
     expect(machine.takeLog()).toContain('offer 0 98');
+  });
+});
+
+describe('from one VP to another', () => {
+  const SIMP = 0x4000;
+  const SIEFP = 0x5000;
+  const VECTOR = 0x62;
+
+  /** Two VPs; the second is inside the run ioctl, its SINT 2 ready. */
+  function start() {
+    const machine = new ScriptedMachine({ vps: 2 });
+    const paravisor = createParavisor({ ...machine.options, ownPorts: true });
+    const [sender, target] = machine.recordings.map(({ context }) => context);
+    for (const [msr, value] of [
+      [HvMsr.Simp, SIMP | 1],
+      [HvMsr.Siefp, SIEFP | 1],
+      [HvMsr.Sint0 + 2, VECTOR],
+    ] as const) {
+      target!.handlers.writeMsr(0, msr, U64.of(value));
+    }
+    const vp = paravisor.vps[1]!;
+    vp.apic(0).writeMmio(0xfee000f0, 4, U64.of(0x1ff));
+    expect(vp.run()).toBeNull();
+    machine.takeLog();
+    const call = callerOf(machine.recording.registers(0), machine.memory, (vtl) => sender!.handlers.hypercall(vtl));
+    return { machine, vp, call, target: target! };
+  }
+
+  /** The other VP's thread comes out of the ioctl and goes round. */
+  function nextRound({ machine, vp }: ReturnType<typeof start>): void {
+    machine.vps[1]!.onRun = () => RunStatus.Pending;
+    vp.complete(RunStatus.Cancelled);
+    vp.prepare();
+  }
+
+  it('a message calls the other back from its run, and is in its slot after its next round', () => {
+    const started = start();
+    const { machine, call, vp } = started;
+    expect(call(0, HvCallCode.PostMessage, bytesOf([[4, ownConnection(OwnPort.Message, { vp: 1, vtl: 0, sint: 2 })], [4, 0], [4, 7], [4, 1], [240, 9]]))).toBe(BigInt(Success));
+    expect(machine.takeLog()).toEqual(['vp1 wake']);
+    nextRound(started);
+    expect(viewHvMessage(machine.memory.bytes, SIMP + 512)).toMatchObject({ type: 7, payloadSize: 1 });
+    expect(vp.apic(0).requests.irr.has(VECTOR)).toBe(true);
+  });
+
+  it('an event sets the flag in the other’s page at once, and calls it back', () => {
+    const started = start();
+    const { machine, call, vp } = started;
+    expect(call(0, HvCallCode.SignalEvent, bytesOf([[4, ownConnection(OwnPort.Event, { vp: 1, vtl: 0, sint: 2 })], [2, 77], [2, 0]]))).toBe(BigInt(Success));
+    expect(machine.memory.bytes[SIEFP + 512 + 9]).toBe(1 << 5);
+    expect(machine.takeLog()).toEqual(['vp1 wake']);
+    nextRound(started);
+    expect(vp.apic(0).requests.irr.has(VECTOR)).toBe(true);
+  });
+
+  it('a cluster IPI and a flush call it back as well', () => {
+    const { machine, call, vp } = start();
+    expect(call(0, HvCallCode.SendSyntheticClusterIpi, bytesOf([[4, 0x80], [4, 0], [8, 0b10]]))).toBe(BigInt(Success));
+    expect([machine.takeLog(), vp.apic(0).requests.staged.has(0x80)]).toEqual([['vp1 wake'], true]);
+    expect(call(0, HvCallCode.FlushVirtualAddressSpace, bytesOf([[8, 0], [8, 0], [8, 0b10]]))).toBe(BigInt(Success));
+    expect(machine.takeLog()).toEqual(['vp1 flush 0', 'vp1 wake']);
   });
 });
