@@ -1,4 +1,4 @@
-import type { RunStatus } from '@paravisor/hcl-protocol';
+import type { Plain, RunStatus } from '@paravisor/hcl-protocol';
 import type { GuestRegisters, InitialRegisters } from './registers.js';
 
 /** What became of a VTL's interrupts in a round (openvmm `poll_apic` of the TDX backing). */
@@ -51,6 +51,11 @@ export interface BackingVp {
 
   /** Everything between the loop and the run ioctl: begin, halted flag, VTL selection, private registers. `halted`: idle instead of running. */
   beforeRun(vtl: number, halted: boolean): void;
+  /** What the backing itself knows of this VP; the pages it shares with the driver are the machine's to save. Between rounds. */
+  save(): Plain;
+  /** On a VP just made. @throws {StateError} for a state that cannot be read. */
+  restore(state: Plain): void;
+
   /** Everything after the run ioctl: private registers, end, then the exit itself through the handlers. `status` is Finished or Cancelled. */
   afterRun(vtl: number, status: RunStatus): void;
 }

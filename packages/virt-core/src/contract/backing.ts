@@ -1,4 +1,4 @@
-import type { Hcl, HclVp, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
+import type { Hcl, HclVp, Plain, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import type { LocalApic } from '../apic/index.js';
 import type { Synic } from '../synic/index.js';
 import type { VpAssistPage } from '../msr/index.js';
@@ -66,6 +66,10 @@ export interface BackingShared {
   readonly interruptEndsHaltWithoutIf: boolean;
   /** Called once a VP. */
   createVp(context: BackingVpContext): BackingVp;
+  /** What the partition-wide part knows, VPs aside. */
+  save(): Plain;
+  /** On one just made. @throws {StateError} for a state that cannot be read. */
+  restore(state: Plain): void;
 }
 
 /** What a per-VP backing part works with. */

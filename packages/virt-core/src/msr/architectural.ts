@@ -1,4 +1,4 @@
-import { U64 } from '@paravisor/hcl-protocol';
+import { U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { MsrStatus } from '../contract/index.js';
 
@@ -53,4 +53,15 @@ export class ArchitecturalMsrs {
     this.#pat.set(value);
     return MsrStatus.Ok;
   }
+
+  save(): ArchitecturalMsrsState {
+    return { pat: saveU64(this.#pat) };
+  }
+
+  restore(state: ArchitecturalMsrsState): void {
+    restoreU64(this.#pat, state.pat);
+  }
 }
+
+/** `ArchitecturalMsrs` as plain data. */
+export type ArchitecturalMsrsState = { readonly pat: string };

@@ -4,7 +4,7 @@ import { LocalApic } from '../apic/index.js';
 import { MsrStatus } from '../contract/index.js';
 import { Synic } from '../synic/index.js';
 import type { ReferenceClock } from '../time/index.js';
-import type { ArchitecturalMsrs } from './architectural.js';
+import type { ArchitecturalMsrs, ArchitecturalMsrsState } from './architectural.js';
 import type { HypervisorRegisters } from './hypervisor-registers.js';
 import type { VpAssistPage } from './vp-assist-page.js';
 
@@ -96,5 +96,14 @@ export class GuestMsrs {
       default:
         return this.#options.architectural.write(msr, value);
     }
+  }
+
+  /** What no other owner saves: SynIC, APIC, assist page and partition-wide registers save themselves. */
+  save(): ArchitecturalMsrsState {
+    return this.#options.architectural.save();
+  }
+
+  restore(state: ArchitecturalMsrsState): void {
+    this.#options.architectural.restore(state);
   }
 }

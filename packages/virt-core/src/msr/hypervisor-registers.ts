@@ -1,4 +1,4 @@
-import { PAGE_SIZE, REGISTER_ENABLE, U64 } from '@paravisor/hcl-protocol';
+import { PAGE_SIZE, REGISTER_ENABLE, U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { MsrStatus } from '../contract/index.js';
 import { hypercallPage, referenceTscPage } from './overlay-pages.js';
@@ -74,4 +74,20 @@ export class HypervisorRegisters {
     this.referenceTsc.set(value);
     return MsrStatus.Ok;
   }
+
+  save(): HypervisorRegistersState {
+    const { guestOsId, hypercall, referenceTsc } = this;
+    return { guestOsId: saveU64(guestOsId), hypercall: saveU64(hypercall), referenceTsc: saveU64(referenceTsc), tscSequence: this.#tscSequence };
+  }
+
+  /** The pages are guest RAM and come back with it. */
+  restore(state: HypervisorRegistersState): void {
+    restoreU64(this.guestOsId, state.guestOsId);
+    restoreU64(this.hypercall, state.hypercall);
+    restoreU64(this.referenceTsc, state.referenceTsc);
+    this.#tscSequence = state.tscSequence;
+  }
 }
+
+/** `HypervisorRegisters` as plain data. */
+export type HypervisorRegistersState = { readonly guestOsId: string; readonly hypercall: string; readonly referenceTsc: string; readonly tscSequence: number };

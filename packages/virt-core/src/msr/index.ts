@@ -1,9 +1,10 @@
 /** MSR accesses of a guest that exit: who answers, and the registers nobody else owns. SynIC and local APIC keep their own. */
 export { ArchitecturalMsr, ArchitecturalMsrs } from './architectural.js';
+export type { ArchitecturalMsrsState } from './architectural.js';
 export { GuestMsrs } from './guest-msrs.js';
 export type { GuestMsrsOptions } from './guest-msrs.js';
 export { HypervisorRegisters } from './hypervisor-registers.js';
-export type { HypervisorRegistersOptions } from './hypervisor-registers.js';
+export type { HypervisorRegistersOptions, HypervisorRegistersState } from './hypervisor-registers.js';
 export { hypercallCodeOffsets, hypercallPage, referenceTscPage } from './overlay-pages.js';
 export type { ProcessorVendor } from './overlay-pages.js';
 export { VpAssistPage } from './vp-assist-page.js';

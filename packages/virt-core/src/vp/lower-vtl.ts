@@ -1,7 +1,7 @@
-import type { LocalApic } from '../apic/index.js';
-import type { GuestMsrs, VpAssistPage } from '../msr/index.js';
-import type { Synic } from '../synic/index.js';
-import type { MessageQueues } from './message-queues.js';
+import type { LocalApic, LocalApicState } from '../apic/index.js';
+import type { ArchitecturalMsrsState, GuestMsrs, VpAssistPage, VpAssistPageState } from '../msr/index.js';
+import type { Synic, SynicState } from '../synic/index.js';
+import type { MessageQueues, MessageQueuesState } from './message-queues.js';
 
 /** What a lower VTL of a VP is doing when it is not executing. */
 export const Activity = {
@@ -40,4 +40,38 @@ export interface LowerVtl {
   wakeReasons: number;
   /** This round looks at staged requests. */
   scanIrr: boolean;
+}
+
+/** `LowerVtl` as plain data, between two rounds. */
+export type LowerVtlState = {
+  readonly apic: LocalApicState;
+  readonly synic: SynicState;
+  readonly messages: MessageQueuesState;
+  readonly msrs: ArchitecturalMsrsState;
+  readonly assistPage: VpAssistPageState;
+  readonly enabled: boolean;
+  readonly activity: number;
+  readonly wakeReasons: number;
+};
+
+export const saveLowerVtl = ({ apic, synic, messages, msrs, assistPage, enabled, activity, wakeReasons }: LowerVtl): LowerVtlState => ({
+  apic: apic.save(),
+  synic: synic.save(),
+  messages: messages.save(),
+  msrs: msrs.save(),
+  assistPage: assistPage.save(),
+  enabled,
+  activity,
+  wakeReasons,
+});
+
+export function restoreLowerVtl(lowerVtl: LowerVtl, state: LowerVtlState): void {
+  lowerVtl.apic.restore(state.apic);
+  lowerVtl.synic.restore(state.synic);
+  lowerVtl.messages.restore(state.messages);
+  lowerVtl.msrs.restore(state.msrs);
+  lowerVtl.assistPage.restore(state.assistPage);
+  lowerVtl.enabled = state.enabled;
+  lowerVtl.activity = state.activity as Activity;
+  lowerVtl.wakeReasons = state.wakeReasons;
 }

@@ -1,4 +1,4 @@
-import { hvMessageLayout, SINT_COUNT } from '@paravisor/hcl-protocol';
+import { hvMessageLayout, restoreBytes, saveBytes, SINT_COUNT } from '@paravisor/hcl-protocol';
 import { PostStatus } from '../synic/index.js';
 import type { Synic } from '../synic/index.js';
 
@@ -54,4 +54,24 @@ export class MessageQueues {
     }
     if (this.#sints !== 0) this.#synic.requestSintReadiness(this.#sints);
   }
+
+  /** Messages by SINT. Which free slots are asked for is the SynIC's to save. */
+  save(): MessageQueuesState {
+    return { waiting: this.#waiting.map((queue) => queue.map((message) => saveBytes(message))) };
+  }
+
+  restore({ waiting }: MessageQueuesState): void {
+    this.#sints = 0;
+    for (const [sint, messages] of waiting.entries()) {
+      this.#waiting[sint] = messages.map((text) => {
+        const message = new Uint8Array(hvMessageLayout.size);
+        restoreBytes(message, text);
+        return message;
+      });
+      if (messages.length > 0) this.#sints |= 1 << sint;
+    }
+  }
 }
+
+/** `MessageQueues` as plain data. */
+export type MessageQueuesState = { readonly waiting: readonly (readonly string[])[] };

@@ -1,5 +1,5 @@
 import { RunStatus, U64, viewRunPage } from '@paravisor/hcl-protocol';
-import type { Hcl, HclVp, ReadonlyU64, RunPage } from '@paravisor/hcl-protocol';
+import type { Hcl, HclVp, Plain, ReadonlyU64, RunPage } from '@paravisor/hcl-protocol';
 import { LocalApic } from '../apic/index.js';
 import type { ApicWork, LocalApicSet } from '../apic/index.js';
 import { OffloadResult } from '../contract/index.js';
@@ -12,11 +12,12 @@ import { ArchitecturalMsrs, GuestMsrs, VpAssistPage } from '../msr/index.js';
 import type { HypervisorRegisters } from '../msr/index.js';
 import { filterProxiedVectors, Synic } from '../synic/index.js';
 import { ReferenceClock, VmTimeAccess } from '../time/index.js';
+import type { VmTimeState } from '../time/index.js';
 import { StartKind, VpVsm, VtlSwitch } from '../vsm/index.js';
-import type { GuestVsm, VsmVp } from '../vsm/index.js';
+import type { GuestVsm, VpVsmState, VsmVp } from '../vsm/index.js';
 import { VpExitHandlers } from './exit-handlers.js';
-import { Activity, WakeReason } from './lower-vtl.js';
-import type { LowerVtl } from './lower-vtl.js';
+import { Activity, WakeReason, restoreLowerVtl, saveLowerVtl } from './lower-vtl.js';
+import type { LowerVtl, LowerVtlState } from './lower-vtl.js';
 import { MessageQueues } from './message-queues.js';
 import { ProxiedInterrupts } from './proxied-interrupts.js';
 import { resetRegisters, writeInitState, writeStartupState } from './reset-state.js';
@@ -367,6 +368,29 @@ export class ParavisorVp implements VsmVp {
     else this.#hcl.cancelTimer();
   }
 
+  /** Between rounds: before the first, inside the ioctl, or after the end. */
+  save(): ParavisorVpState {
+    return {
+      vtls: this.#vtls.map(saveLowerVtl),
+      vsm: this.vsm.save(),
+      activeVtl: this.activeVtl,
+      vmTime: this.#vmTime.save(),
+      backing: this.backing.save(),
+      insideRun: this.#insideRun,
+      fault: this.#fault,
+    };
+  }
+
+  restore(state: ParavisorVpState): void {
+    for (const lowerVtl of this.#vtls) restoreLowerVtl(lowerVtl, state.vtls[lowerVtl.vtl]!);
+    this.vsm.restore(state.vsm);
+    this.vtlSwitch.activeVtl = state.activeVtl;
+    this.#vmTime.restore(state.vmTime);
+    this.backing.restore(state.backing);
+    this.#insideRun = state.insideRun;
+    this.#fault = state.fault;
+  }
+
   #recordFault(vtl: number, reason: string): void {
     this.#fault ??= { vp: this.index, vtl, reason };
   }
@@ -408,3 +432,14 @@ export class ParavisorVp implements VsmVp {
     return lowerVtl;
   }
 }
+
+/** `ParavisorVp` as plain data. */
+export type ParavisorVpState = {
+  readonly vtls: readonly LowerVtlState[];
+  readonly vsm: VpVsmState;
+  readonly activeVtl: number;
+  readonly vmTime: VmTimeState;
+  readonly backing: Plain;
+  readonly insideRun: boolean;
+  readonly fault: { readonly vp: number; readonly vtl: number; readonly reason: string } | null;
+};

@@ -49,7 +49,21 @@ export interface Paravisor {
   readonly ports: SynicPorts;
   /** The first VP's fault by VP index, or null while all live. */
   readonly fault: VpFault | null;
+  /** Everything of it that is not the machine's: between rounds of its VPs. */
+  save(): ParavisorState;
+  /** Goes on from `state`: for a paravisor just started on a machine that was restored, with the same options. @throws {StateError} */
+  restore(state: ParavisorState): void;
 }
+
+/** `Paravisor` as plain data. */
+export type ParavisorState = {
+  readonly vps: readonly ParavisorVpState[];
+  /** By VTL. */
+  readonly hypervisorRegisters: readonly HypervisorRegistersState[];
+  readonly vsm: GuestVsmState;
+  readonly ports: SynicPortsState;
+  readonly backing: Plain;
+};
 
 /** Starts a paravisor on its ioctl line: no guest instruction runs yet. Throws `StartupError` when the machine cannot carry the partition. */
 export function createParavisor(options: ParavisorOptions): Paravisor {
@@ -106,6 +120,21 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
     ports,
     get fault() {
       return vps.find((vp) => vp.fault !== null)?.fault ?? null;
+    },
+    save: () => ({
+      vps: vps.map((vp) => vp.save()),
+      hypervisorRegisters: common.hypervisorRegisters.map((registers) => registers.save()),
+      vsm: vsm.save(),
+      ports: ports.save(),
+      backing: shared.save(),
+    }),
+    restore(state) {
+      if (state.vps.length !== vps.length) throw new StateError(`the saved partition has ${state.vps.length} VPs, this one has ${vps.length}`);
+      for (const vp of vps) vp.restore(state.vps[vp.index]!);
+      for (const [vtl, registers] of common.hypervisorRegisters.entries()) registers.restore(state.hypervisorRegisters[vtl]!);
+      vsm.restore(state.vsm);
+      ports.restore(state.ports);
+      shared.restore(state.backing);
     },
   };
 }
