@@ -278,6 +278,10 @@ export class RecordingVp implements BackingVp {
   beforeRun(vtl: number, halted: boolean): void {
     this.#write(`before ${vtl}${halted ? ' halted' : ''}`);
   }
+  save(): null {
+    return null;
+  }
+  restore(): void {}
   afterRun(vtl: number, status: RunStatus): void {
     this.#write(`after ${vtl} ${status}`);
     this.onExit(vtl);
@@ -377,6 +381,8 @@ export class ScriptedMachine {
       usesHardwareTimer: true,
       hypervisorCpuid: { isolationType, enlightenments },
       interruptEndsHaltWithoutIf,
+      save: () => null,
+      restore: () => {},
       createVp: (context) => (this.recordings[context.hcl.index] = new RecordingVp(context, this.log)),
     };
     this.backing = { name: 'recording', isolation, capabilities: { usesHardwareTimer: true }, options: {}, createShared: () => shared, machine: null };

@@ -26,6 +26,13 @@ export class TdxShared implements BackingShared {
     this.usesHardwareTimer = this.#timer.isHardwareVirtualized();
   }
 
+  /** The timer keeps its state with each VP. */
+  save(): null {
+    return null;
+  }
+
+  restore(): void {}
+
   createVp(context: BackingVpContext): BackingVp {
     return new TdxVp(context, this.#timer, this.#settings);
   }

@@ -1,17 +1,19 @@
-import { DeliveryMode, U64 } from '@paravisor/hcl-protocol';
-import type { Hcl, HclVp } from '@paravisor/hcl-protocol';
+import { DeliveryMode, StateError, U64 } from '@paravisor/hcl-protocol';
+import type { Hcl, HclVp, Plain } from '@paravisor/hcl-protocol';
 import { LocalApicSet } from '../apic/index.js';
 import { silentTimerObserver } from '../contract/index.js';
 import type { Backing, BackingShared, Chipset, InitialRegisters, TimerObserver, VpFault } from '../contract/index.js';
 import { flushCalls, hypercallTable, notifyLongSpinWait, postMessage, sendSyntheticClusterIpi, sendSyntheticClusterIpiEx, signalEvent } from '../hypercall/index.js';
 import { HypervisorRegisters } from '../msr/index.js';
-import type { ProcessorVendor } from '../msr/index.js';
+import type { HypervisorRegistersState, ProcessorVendor } from '../msr/index.js';
 import { SynicPorts } from '../synic/index.js';
-import type { SynicTarget } from '../synic/index.js';
+import type { SynicPortsState, SynicTarget } from '../synic/index.js';
 import { ReferenceTimeScale } from '../time/index.js';
 import { GuestVsm, vsmHypercalls } from '../vsm/index.js';
+import type { GuestVsmState } from '../vsm/index.js';
 import { WakeReason } from './lower-vtl.js';
 import { ParavisorVp } from './paravisor-vp.js';
+import type { ParavisorVpState } from './paravisor-vp.js';
 import { tscFrequencyOf } from './tsc-frequency.js';
 
 const LOWER_VTLS = 2;
@@ -130,9 +132,9 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
     }),
     restore(state) {
       if (state.vps.length !== vps.length) throw new StateError(`the saved partition has ${state.vps.length} VPs, this one has ${vps.length}`);
+      vsm.restore(state.vsm);
       for (const vp of vps) vp.restore(state.vps[vp.index]!);
       for (const [vtl, registers] of common.hypervisorRegisters.entries()) registers.restore(state.hypervisorRegisters[vtl]!);
-      vsm.restore(state.vsm);
       ports.restore(state.ports);
       shared.restore(state.backing);
     },

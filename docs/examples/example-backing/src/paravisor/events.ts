@@ -121,4 +121,20 @@ export class PendingEvents {
         this.#exception = 0;
     }
   }
+
+  save(): PendingEventsState {
+    return [this.#exception, this.#errorCode, this.#instructionLength, this.#nmi ? 1 : 0, this.#offered, this.#chosen];
+  }
+
+  restore([exception, errorCode, instructionLength, nmi, offered, chosen]: PendingEventsState): void {
+    this.#exception = exception;
+    this.#errorCode = errorCode;
+    this.#instructionLength = instructionLength;
+    this.#nmi = nmi !== 0;
+    this.#offered = offered;
+    this.#chosen = chosen;
+  }
 }
+
+/** `PendingEvents` as plain data. */
+export type PendingEventsState = readonly [exception: number, errorCode: number, instructionLength: number, nmi: number, offered: number, chosen: number];

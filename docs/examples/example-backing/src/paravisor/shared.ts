@@ -26,4 +26,11 @@ export class ExampleShared implements BackingShared {
   createVp(context: BackingVpContext): BackingVp {
     return new ExampleVp(context, this.#timer);
   }
+
+  /** Nothing here changes after the start. */
+  save(): null {
+    return null;
+  }
+
+  restore(): void {}
 }

@@ -6,6 +6,7 @@ import type { BackingVp, BackingVpContext, GuestRegisters, HardwareIsolatedGuest
 import { viewContext, viewXmm } from '../abi/context.js';
 import type { ExampleExit, VtlState } from '../abi/context.js';
 import { PendingEvents } from './events.js';
+import type { PendingEventsState } from './events.js';
 import { Exits } from './exits.js';
 import { ExampleRegisters, copyShared, initializeState } from './registers.js';
 
@@ -109,4 +110,17 @@ export class ExampleVp implements BackingVp {
     events.entered(this.#exit);
     exits.dispatch();
   }
+
+  /** The lower VTLs' registers are in the run page, which the machine saves. */
+  save(): ExampleVpState {
+    return { events: this.#vtls.map(({ events }) => events.save()), idled: this.#idled };
+  }
+
+  restore({ events, idled }: ExampleVpState): void {
+    for (const [vtl, state] of events.entries()) this.#vtls[vtl]!.events.restore(state);
+    this.#idled = idled;
+  }
 }
+
+/** `ExampleVp` as plain data. */
+export type ExampleVpState = { readonly events: readonly PendingEventsState[]; readonly idled: boolean };
