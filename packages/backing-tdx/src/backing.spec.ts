@@ -42,7 +42,7 @@ describe('the guest timer of a TDX partition (openvmm PR 2483, PR 4053)', () => 
 describe('the TDX backing as a plug-in', () => {
   it('says what it is', () => {
     expect(tdxBackingFactory).toMatchObject({ name: 'tdx', isolation: 'tdx', usesHardwareTimer: true });
-    expect(backing).toMatchObject({ name: 'tdx', isolation: 'tdx', capabilities: { usesHardwareTimer: true }, options: { timerCapability: 'supported', offload: 'on' } });
+    expect(backing).toMatchObject({ name: 'tdx', isolation: 'tdx', capabilities: { usesHardwareTimer: true }, options: { timerCapability: 'supported', offload: 'on', remedyVtlSwitch: 'off' } });
     expect(backing.machine.processorVendor).toBe('intel');
   });
 

@@ -4,6 +4,7 @@ import type { MachineBacking } from '@paravisor/virt-machine';
 import { tdxMachine, timerCapabilities } from './machine/index.js';
 import type { TimerCapability } from './machine/index.js';
 import { TdxShared } from './paravisor/index.js';
+import type { TdxSettings } from './paravisor/index.js';
 
 /** What can be chosen. Every remedy is off by default: the reference's hazards are kept. */
 export interface TdxBackingOptions {
@@ -14,10 +15,19 @@ export interface TdxBackingOptions {
   readonly timerCapability?: TimerCapability;
   /** Whether VTL0's local APIC is offloaded to its virtual-APIC page, and the driver finishes what it then can; default `on`, as in openvmm. */
   readonly offload?: Switch;
+  /** Arm the deadline anew in the L2 VM of the VTL that the VP switches to; default `off`. */
+  readonly remedyVtlSwitch?: Switch;
+  /** Do not take a deadline for armed that a cancelled run left in the run page; default `off`. */
+  readonly remedyCancelledRun?: Switch;
+  /** Arm a deadline again that expired before its time; default `off`. */
+  readonly remedyEarlyExpiry?: Switch;
+  /** Do not inject an event a second time that went in during a run that was cancelled; default `off`. */
+  readonly remedyRepeatedEvent?: Switch;
 }
 
 const switches = ['on', 'off'] as const;
 type Switch = (typeof switches)[number];
+const remedies = ['off', 'on'] as const;
 
 /** Every option with its values, the default first. */
 const tdxOptions = {
@@ -31,19 +41,39 @@ const tdxOptions = {
     values: switches,
     description: "whether VTL0's local APIC is offloaded to hardware, and the driver finishes HLT, guest idle, fixed IPIs and VTL2's interrupts in the kernel",
   },
+  remedyVtlSwitch: { name: 'remedyVtlSwitch', values: remedies, description: 'remedy of a hazard: arm the deadline anew in the L2 VM of the VTL that the VP switches to' },
+  remedyCancelledRun: {
+    name: 'remedyCancelledRun',
+    values: remedies,
+    description: 'remedy of a hazard: do not take a deadline for armed that a cancelled run left in the run page',
+  },
+  remedyEarlyExpiry: { name: 'remedyEarlyExpiry', values: remedies, description: 'remedy of a hazard: arm a deadline again that expired before its time' },
+  remedyRepeatedEvent: {
+    name: 'remedyRepeatedEvent',
+    values: remedies,
+    description: 'remedy of a hazard: do not inject an event a second time that went in during a run that was cancelled',
+  },
 } as const satisfies Record<keyof TdxBackingOptions, BackingOption>;
 
 type Values = { readonly [Name in keyof typeof tdxOptions]: (typeof tdxOptions)[Name]['values'][number] };
 
 /** The TDX backing: lower VTLs are L2 VMs of a trust domain, and their synthetic timers expire by the L2 TSC deadline. */
 export function tdxBacking(options: TdxBackingOptions = {}): Backing<MachineBacking> {
-  const values: Values = { timerCapability: timerCapabilities[0], offload: switches[0], ...options };
+  const off = { remedyVtlSwitch: 'off', remedyCancelledRun: 'off', remedyEarlyExpiry: 'off', remedyRepeatedEvent: 'off' } as const;
+  const values: Values = { timerCapability: timerCapabilities[0], offload: switches[0], ...off, ...options };
+  const settings: TdxSettings = {
+    offload: values.offload === 'on',
+    remedyVtlSwitch: values.remedyVtlSwitch === 'on',
+    remedyCancelledRun: values.remedyCancelledRun === 'on',
+    remedyEarlyExpiry: values.remedyEarlyExpiry === 'on',
+    remedyRepeatedEvent: values.remedyRepeatedEvent === 'on',
+  };
   return {
     name: 'tdx',
     isolation: 'tdx',
     capabilities: { usesHardwareTimer: true },
     options: values,
-    createShared: (parameters) => new TdxShared(parameters, { offload: values.offload === 'on' }),
+    createShared: (parameters) => new TdxShared(parameters, settings),
     machine: tdxMachine(values.timerCapability),
   };
 }

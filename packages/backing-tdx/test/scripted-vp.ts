@@ -6,6 +6,7 @@ import type { BackingVpContext, ExitHandlers } from '@paravisor/virt-core';
 import { l2VmcsFieldHigh } from '../src/abi/index.js';
 import type { TdxSettings } from '../src/paravisor/settings.js';
 import { TdxVp } from '../src/paravisor/vp.js';
+import { noRemedies } from '../src/paravisor/settings.js';
 import { startAt } from './small-guest.js';
 
 export const START = 0x20_0000;
@@ -150,7 +151,7 @@ export class ScriptedTdxVp {
   readonly vp: TdxVp;
 
   /** As the scripts have them unless they say otherwise: nothing offloaded, no remedy. */
-  static readonly settings: TdxSettings = { offload: false };
+  static readonly settings: TdxSettings = { offload: false, remedyRepeatedEvent: false, ...noRemedies };
 
   constructor(settings: TdxSettings = ScriptedTdxVp.settings) {
     this.apics = [0, 1].map(

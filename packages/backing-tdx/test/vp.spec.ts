@@ -5,6 +5,7 @@ import type { ExitHandlers } from '@paravisor/virt-core';
 import { describe, expect, it } from 'vitest';
 import { l2VmcsFieldHigh } from '../src/abi/index.js';
 import { TdxShared } from '../src/paravisor/index.js';
+import { noRemedies } from '../src/paravisor/settings.js';
 import { At, TIMER_VECTOR, bytesOf, smallMachine, startAt } from './small-guest.js';
 
 const UNKNOWN_MSR = 0x1234;
@@ -66,7 +67,7 @@ function startVp(hex: string, registers: readonly number[] = []) {
   const vmTime = new VmTimeAccess(hcl);
   const apics = [0, 1].map((vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake: () => {} }), vmTime, x2apicCapable: true, observer: silentTimerObserver }));
   const synics = apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: machine.hcl.memory, interrupts: apic, observer: silentTimerObserver }));
-  const shared = new TdxShared({ hcl: machine.hcl, disableLowerVtlTimerVirt: false, tscFrequency: 2_000_000_000 }, { offload: false });
+  const shared = new TdxShared({ hcl: machine.hcl, disableLowerVtlTimerVirt: false, tscFrequency: 2_000_000_000 }, { offload: false, remedyRepeatedEvent: false, ...noRemedies });
   const backing = shared.createVp({ hcl, vmTime, apics, synics, assistPages: apics.map(() => new VpAssistPage(machine.hcl.memory)), handlers });
   backing.initialize(0, startAt(At.snippet));
   const value = new U64();

@@ -111,6 +111,14 @@ export class PendingEvents {
     return vector >>> CLASS_SHIFT > priority;
   }
 
+  /** After a run that was cancelled: an entry that took the event in has cleared its valid bit. The remedy of injecting it a second time. */
+  mayHaveEntered(): void {
+    if (this.#written === 0 || (this.#vmcs.entryInterruptInfo.read().lo & InterruptionInfo.Valid) !== 0) return;
+    this.#acknowledge(this.#written);
+    this.#info = 0;
+    this.#written = 0;
+  }
+
   /** After HLT and a read of the guest-idle MSR; other instructions that user mode finishes leave a blocking by STI to the next (openvmm). */
   clearInterruptShadow(): void {
     this.#vmcs.interruptibility.clearBits(Interruptibility.BlockedBySti);

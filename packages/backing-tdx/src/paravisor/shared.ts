@@ -1,7 +1,7 @@
 import { HvIsolationType } from '@paravisor/hcl-protocol';
 import type { BackingParameters, BackingShared, BackingVp, BackingVpContext, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
 import { createTdxGuestTimer } from './timer/index.js';
-import type { TdxTimerVp } from './timer/index.js';
+import type { TdxGuestTimer } from './timer/index.js';
 import { TdxVp } from './vp.js';
 import type { TdxSettings } from './settings.js';
 
@@ -16,12 +16,12 @@ export class TdxShared implements BackingShared {
   /** openvmm's TDX backing ends a HLT only with what the guest can take. */
   readonly interruptEndsHaltWithoutIf = false;
   readonly #settings: TdxSettings;
-  readonly #timer: HardwareIsolatedGuestTimer<TdxTimerVp>;
+  readonly #timer: TdxGuestTimer;
 
   /** Throws `StartupError` when the machine cannot carry a TDX partition. */
   constructor(parameters: BackingParameters, settings: TdxSettings) {
     this.#settings = settings;
-    this.#timer = createTdxGuestTimer(parameters);
+    this.#timer = createTdxGuestTimer(parameters, settings);
     this.guestTimer = this.#timer as HardwareIsolatedGuestTimer;
     this.usesHardwareTimer = this.#timer.isHardwareVirtualized();
   }

@@ -1,8 +1,8 @@
 /** The TDX backing's part of one VP (openvmm `TdxBacked`, in behaviour). */
-import { EntryRcx, OffloadFlag, RunFlag, RunStatus, SecondaryControl, TdxStatus, TlbInvalidation, U64, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
+import { EntryRcx, OffloadFlag, RunFlag, RunStatus, SecondaryControl, TdxStatus, TlbInvalidation, U64, VmxExit, VmxExitReason, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
 import type { HclVp, PrivatePage, TdxRunPage } from '@paravisor/hcl-protocol';
 import { GuestActivity, OffloadResult, PushResult } from '@paravisor/virt-core';
-import type { BackingVp, BackingVpContext, ExitHandlers, GuestRegisters, HardwareIsolatedGuestTimer, InitialRegisters, VmTimeAccess } from '@paravisor/virt-core';
+import type { BackingVp, BackingVpContext, ExitHandlers, GuestRegisters, InitialRegisters, VmTimeAccess } from '@paravisor/virt-core';
 import { OffloadedApicPage, TdxApicPage } from './apic-page.js';
 import { ExitDispatch } from './exit-dispatch.js';
 import { TdxGuestRegisters } from './guest-registers.js';
@@ -13,7 +13,7 @@ import type { LowerVtlState } from './lower-vtl.js';
 import type { PrivateRegisters } from './private-registers.js';
 import type { TdxSettings } from './settings.js';
 import { TscDeadlineState } from './timer/index.js';
-import type { L2TscDeadlinePage, TdxTimerVp, TscDeadlineVpState } from './timer/index.js';
+import type { L2TscDeadlinePage, TdxGuestTimer, TdxTimerVp, TscDeadlineVpState } from './timer/index.js';
 
 const VTL0 = 0;
 
@@ -42,7 +42,8 @@ export class TdxVp implements BackingVp, TdxTimerVp {
   readonly deadlinePage: L2TscDeadlinePage;
   readonly #hcl: HclVp;
   readonly #page: TdxRunPage;
-  readonly #guestTimer: HardwareIsolatedGuestTimer<TdxTimerVp>;
+  readonly #guestTimer: TdxGuestTimer;
+  readonly #settings: TdxSettings;
   readonly #access: TdvpsAccess;
   /** [VTL0, VTL1]. */
   readonly #vtls: readonly VtlParts[];
@@ -55,9 +56,10 @@ export class TdxVp implements BackingVp, TdxTimerVp {
   /** The flags of the last run let the driver finish exits, and end halts. */
   #driverKnowsActivity = false;
 
-  constructor({ hcl, vmTime, apics, handlers }: BackingVpContext, guestTimer: HardwareIsolatedGuestTimer<TdxTimerVp>, settings: TdxSettings) {
+  constructor({ hcl, vmTime, apics, handlers }: BackingVpContext, guestTimer: TdxGuestTimer, settings: TdxSettings) {
     this.#hcl = hcl;
     this.#handlers = handlers;
+    this.#settings = settings;
     this.#offloadWanted = settings.offload;
     this.#vtl1ApicPage = hcl.vtl1ApicPage;
     this.vmTime = vmTime;
@@ -213,10 +215,14 @@ export class TdxVp implements BackingVp, TdxTimerVp {
     state.registers.fromRunPage(this.#page);
     this.#guestTimer.endLowerVtlRun(this, vtl);
     if (this.#driverKnowsActivity) this.#takeActivity(state);
-    if (status !== RunStatus.Finished) return;
+    if (status !== RunStatus.Finished) {
+      if (this.#settings.remedyRepeatedEvent) state.events.mayHaveEntered();
+      return;
+    }
     const { exitInfo } = this.#page.context;
     // Any status from PENDING_INTERRUPT on, real errors included, is taken as "never entered": go round again.
     if (exitInfo.rax.hi >>> 0 >= TdxStatus.PendingInterrupt) return;
+    if ((exitInfo.rax.lo & VmxExitReason.BasicMask) === VmxExit.TimerExpired) this.#guestTimer.expired?.(this);
     state.events.entered(exitInfo.r10, exitInfo.r11.hi);
     exits.dispatch();
   }

@@ -6,12 +6,14 @@ import { U64, UPDATE_DEADLINE, restoreU64, saveU64 } from '@paravisor/hcl-protoc
 import type { ReadonlyU64, View, tdxL2TscDeadlineLayout } from '@paravisor/hcl-protocol';
 import { TscScale } from '@paravisor/virt-core';
 import type { BackingVp, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
+import { noRemedies } from '../settings.js';
+import type { TimerRemedies } from '../settings.js';
 
 /** `l2_tsc_deadline` of a run page. */
 export type L2TscDeadlinePage = View<(typeof tdxL2TscDeadlineLayout)['fields']>;
 
 /** What `TscDeadlineState.save` gives. */
-export type TscDeadlineVpState = { readonly deadline: string | null; readonly lastDeadline: string | null };
+export type TscDeadlineVpState = { readonly deadline: string | null; readonly lastDeadline: string | null; readonly lastVtl: number };
 
 /** A VP's state. Only kept when the timer is hardware virtualized. */
 export class TscDeadlineState {
@@ -21,12 +23,15 @@ export class TscDeadlineState {
   /** What the last run is taken to have armed; meaningful while `hasLastDeadline`. */
   readonly lastDeadline = new U64();
   hasLastDeadline = false;
+  /** The VTL that ran last. */
+  lastVtl = 0;
 
   save(): TscDeadlineVpState {
-    return { deadline: this.hasDeadline ? saveU64(this.deadline) : null, lastDeadline: this.hasLastDeadline ? saveU64(this.lastDeadline) : null };
+    return { deadline: this.hasDeadline ? saveU64(this.deadline) : null, lastDeadline: this.hasLastDeadline ? saveU64(this.lastDeadline) : null, lastVtl: this.lastVtl };
   }
 
-  restore({ deadline, lastDeadline }: TscDeadlineVpState): void {
+  restore({ deadline, lastDeadline, lastVtl }: TscDeadlineVpState): void {
+    this.lastVtl = lastVtl;
     this.hasDeadline = deadline !== null;
     this.hasLastDeadline = lastDeadline !== null;
     if (deadline !== null) restoreU64(this.deadline, deadline);
@@ -46,11 +51,13 @@ export interface TscDeadlineVp {
 /** The guest timer of a TDX partition whose kernel virtualizes lower-VTL timers. */
 export class TscDeadlineService implements HardwareIsolatedGuestTimer<BackingVp & TscDeadlineVp> {
   readonly #scale: TscScale;
+  readonly #remedies: TimerRemedies;
   readonly #ahead = new U64();
   readonly #tsc = new U64();
 
   /** `tscFrequency` in Hz. Throws `RangeError` unless it is a positive integer. */
-  constructor(tscFrequency: number) {
+  constructor(tscFrequency: number, remedies: TimerRemedies = noRemedies) {
+    this.#remedies = remedies;
     this.#scale = new TscScale(tscFrequency);
   }
 
@@ -88,12 +95,26 @@ export class TscDeadlineService implements HardwareIsolatedGuestTimer<BackingVp 
     deadlinePage.updateDeadline = 0;
   }
 
-  /** The deadline is in the run page already. */
-  beginLowerVtlRun(): void {}
+  /** The deadline is in the run page already; nothing is said to the L2 VM of another VTL than ran last, unless remedied. */
+  beginLowerVtlRun({ tscDeadline: state, deadlinePage: page }: TscDeadlineVp, vtl: number): void {
+    if (this.#remedies.remedyVtlSwitch && vtl !== state.lastVtl && state.hasDeadline && page.updateDeadline === 0) {
+      // Reference time is virtual TSC in another unit, from the same zero.
+      this.#scale.toTicks(state.deadline, this.#tsc);
+      page.deadline.set(this.#tsc);
+      page.updateDeadline = UPDATE_DEADLINE;
+    }
+    state.lastVtl = vtl;
+  }
 
-  /** Also after a run that was cancelled, in which the driver armed nothing: what was wanted is taken to be armed (PR 2483). */
-  endLowerVtlRun({ tscDeadline: state }: TscDeadlineVp): void {
+  /** Also after a run that was cancelled, in which the driver armed nothing: what was wanted is taken to be armed (PR 2483), unless remedied. */
+  endLowerVtlRun({ tscDeadline: state, deadlinePage: page }: TscDeadlineVp): void {
     state.hasLastDeadline = state.hasDeadline;
     state.lastDeadline.set(state.deadline);
+    if (this.#remedies.remedyCancelledRun && (page.updateDeadline & UPDATE_DEADLINE) !== 0) state.hasLastDeadline = false;
+  }
+
+  /** The run ended by an expiry, real or faked: what the reference does not look at. The driver takes the deadline away with the next entry. */
+  expired({ tscDeadline: state }: TscDeadlineVp): void {
+    if (this.#remedies.remedyEarlyExpiry) state.hasLastDeadline = false;
   }
 }
