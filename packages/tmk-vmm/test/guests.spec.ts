@@ -5,8 +5,9 @@ import { everyConfiguration, guestImage, runTest } from './whole-partition.js';
 /** Guest speed, and a pair of frequencies that nothing divides. */
 const speeds = [{}, { tscHz: 2_100_000_123, ips: 7_000_003 }] as const;
 
+/** Two tests meet what the TDX driver finishes otherwise than user mode: see tdx-hazards.spec.ts. */
 const tests = (['apic', 'deadlines', 'synic'] as const).flatMap((name) => guestImage(name).tests).map(({ name }) => name)
-  .filter((name) => !/task_priority|cr8|apic_registers/.test(name));
+  .filter((name) => !/guest_idle|low_vectors/.test(name));
 
 
 describe('guests of one VP and one VTL', () => {
