@@ -79,6 +79,37 @@ describe.each(everyConfiguration)('under every timer: %s', (configuration) => {
     expect(elapsedNs).toBeGreaterThan(9e6);
     expect(elapsedNs).toBeLessThan(10e6);
   });
+
+  it('hazard: a periodic timer whose configuration is written twice a period never fires', () => {
+    // A 1 ms timer; then for ever: half a millisecond of LOOP, and the same configuration again.
+    const wait = 'b9 10270000 e2fe';
+    const again = wrmsr(0x400000b0, PERIODIC);
+    const code = machineCode(enableX2apic, startTimer(PERIODIC, MILLISECOND), wait, again, `eb ${(256 - machineCode(wait, again).length - 2).toString(16)}`);
+    const { partition } = runImage(smallGuest(code), 0, configuration, { timeoutNs: 30e6 });
+    expect(partition.timers.armed).toBeGreaterThan(50);
+    expect(partition.timers.expired).toBe(0);
+  });
+
+  it('hazard: a timer that comes due while the local APIC is software-disabled is spent: its interrupt never comes', () => {
+    // Due after 1 ms; 10 ms of LOOP with the APIC off, and 10 ms more with it on. Then complete, unless the vector is in IRR (bank 2).
+    const wait = 'b9 400d0300 e2fe';
+    const offAndOn = wrmsr(0x80f, 0xff) + startTimer(ONE_SHOT, MILLISECOND) + wait + wrmsr(0x80f, 0x1ff) + wait;
+    const spinIfRequested = 'b9 22080000 0f32 85c0 75fe';
+    const complete = '48bb 0000ffff00000000 c703 00102000';
+    const guest = smallGuest(machineCode(enableX2apic, offAndOn, spinIfRequested, complete, SPIN), Uint8Array.from([2, 0, 0, 0, 1]));
+    const { outcome, partition } = runImage(guest, 0, configuration, { timeoutNs: 100e6 });
+    expect(outcome).toEqual({ kind: 'passed', reason: null });
+    expect(partition.timers.expired).toBe(1);
+  });
+
+  it('hazard: a timer on a masked SINT waits without a word until the guest unmasks it', () => {
+    // SIMP; a one-shot timer by message to SINT0, which is masked from reset, due after 1 ms; 10 ms of LOOP; unmask; and on.
+    const code = machineCode(enableX2apic, wrmsr(0x40000083, SMALL_GUEST_DATA | 1), startTimer(1, MILLISECOND), 'b9 400d0300 e2fe', wrmsr(0x40000090, VECTOR), SPIN);
+    const { observer, delivered } = watchTimers();
+    runImage(smallGuest(code), 0, configuration, { observer, timeoutNs: 20e6 });
+    expect(delivered).toHaveLength(1);
+    expect(delivered[0]!.now - delivered[0]!.due).toBeGreaterThan(8 * MILLISECOND);
+  });
 });
 
 describe('under the TDX hardware timer', () => {
