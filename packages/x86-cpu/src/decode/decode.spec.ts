@@ -6,12 +6,15 @@ import type { Instruction, Operand } from './instruction.js';
 import { OPCODE_MAP_64 } from './opcode-map-64.js';
 import { OPCODE_MAP_LEGACY } from './opcode-map-legacy.js';
 import { Op } from './op.js';
+import { OPCODE_MAP_VEX } from './opcode-map-vex.js';
+import { firstSimdOp, SIMD_OPS, simdOp } from './simd-op.js';
 
 /*
  * The oracle is iced-x86, an independent decoder. Where the two are meant to differ:
  *
- * - x87, MMX, SSE, VEX, EVEX, XOP, VMX, SVM, SGX and the other extensions iced knows and this processor has not are Invalid here: anything whose mnemonic
+ * - AVX, EVEX, XOP, VMX, SVM, SGX and the other extensions iced knows and this processor has not are Invalid here: anything whose mnemonic
  *   our opcode map cannot produce.
+ * - x87: the decoder tells no instructions apart; lengths are compared. The implicit operands of vector instructions (XMM0, rDI) are iced's alone.
  * - Hints. What is a NOP on a processor without the extension that gave it a name (MPX in 0F 1A and 1B, CLDEMOTE, RDSSP, PREFETCHIT, the reserved NOPs) is
  *   Op.Nop here (SDM vol. 2, table A-3); their lengths are compared where iced accepts them.
  * - MOV CRn: iced takes any control register; those that do not exist are #UD (SDM vol. 2, MOV, control registers).
@@ -50,9 +53,18 @@ const ICED_MNEMONIC = new Map(
 );
 const ICED_REGISTER = new Map(Object.entries(iced.Register).flatMap(([name, n]) => (typeof n === 'number' ? [[n, name.toLowerCase()] as const] : [])));
 
+/** With REX.W iced has other names. */
+const WIDE_NAMES: Readonly<Record<string, string>> = { movd: 'movq', pextrd: 'pextrq', pinsrd: 'pinsrq', fxsave: 'fxsave64', fxrstor: 'fxrstor64', xsave: 'xsave64', xrstor: 'xrstor64', xsaveopt: 'xsaveopt64', pcmpestri: 'pcmpestri64', pcmpestrm: 'pcmpestrm64' };
+
+function simdMnemonic({ op, operandSize }: Instruction): string {
+  const name = SIMD_OPS[op - firstSimdOp]!;
+  return operandSize === 8 ? (WIDE_NAMES[name] ?? name) : name;
+}
+
 /** The mnemonic iced gives an instruction like ours. */
 function mnemonic(instruction: Instruction): string {
   const { op, operandSize, condition } = instruction;
+  if (op >= firstSimdOp) return simdMnemonic(instruction);
   const name = OP_NAMES.get(op)!;
   const size = SIZE_SUFFIX[operandSize]!;
   switch (op) {
@@ -119,6 +131,7 @@ function memoryText(base: string, index: string, scale: number, disp: bigint, se
 
 /** Instructions whose memory operand has a size in our form; for the rest it says nothing (LEA, NOP, INVLPG, prefetches). */
 const UNSIZED: ReadonlySet<Op> = new Set<Op>([Op.Lea, Op.Nop, Op.Prefetch, Op.Invlpg, Op.Clflush, Op.Clflushopt, Op.Clwb, Op.Ud0, Op.Ud1]);
+const STATE_IMAGES: ReadonlySet<number> = new Set((['fxsave', 'fxrstor', 'xsave', 'xrstor', 'xsaveopt'] as const).map(simdOp));
 /** Register operands that we call words and iced by the operand size, or the other way round: the number is compared, not the size. */
 const WORD_REGISTERS: ReadonlySet<Op> = new Set<Op>([Op.MovSeg, Op.Lldt, Op.Ltr, Op.Verr, Op.Verw, Op.Lmsw, Op.Lar, Op.Lsl, Op.Arpl]);
 
@@ -126,8 +139,12 @@ function operandText(instruction: Instruction, i: number): string {
   const operand = instruction.operands[i]!;
   const { op } = instruction;
   switch (operand.kind) {
+    case OperandKind.Xmm:
+      return `xmm${operand.reg}`;
+    case OperandKind.Mmx:
+      return `mm${operand.reg}`;
     case OperandKind.Reg:
-      return WORD_REGISTERS.has(op) ? GPR64[operand.reg]! : registerName(operand);
+      return WORD_REGISTERS.has(op) || op >= firstSimdOp ? GPR64[operand.reg]! : registerName(operand);
     case OperandKind.SegReg:
       return SEGMENTS[operand.reg]!;
     case OperandKind.CtrlReg:
@@ -150,7 +167,7 @@ function operandText(instruction: Instruction, i: number): string {
       // iced adds the address of the next instruction to the displacement.
       if (instruction.base === BASE_RIP) disp += CODE_IP[mode] + BigInt(instruction.length);
       disp = BigInt.asUintN(instruction.addressSize * 8, disp);
-      return memoryText(base, index, 1 << instruction.scale, disp, instruction.segment < 0 ? '' : SEGMENTS[instruction.segment]!, UNSIZED.has(op) ? 0 : operand.size);
+      return memoryText(base, index, 1 << instruction.scale, disp, instruction.segment < 0 ? '' : SEGMENTS[instruction.segment]!, UNSIZED.has(op) || STATE_IMAGES.has(op) ? 0 : operand.size);
     }
     default:
       return 'none';
@@ -162,7 +179,7 @@ function icedOperandText(ours: Instruction, theirs: iced.Instruction, i: number)
   const K = iced.OpKind;
   if (kind === K.Register) {
     const name = ICED_REGISTER.get(theirs.opRegister(i))!;
-    if (!WORD_REGISTERS.has(ours.op)) return name;
+    if (!WORD_REGISTERS.has(ours.op) && ours.op < firstSimdOp) return name;
     for (const names of [GPR16, GPR32, GPR64]) if (names.includes(name)) return GPR64[names.indexOf(name)]!;
     return name;
   }
@@ -177,7 +194,7 @@ function icedOperandText(ours: Instruction, theirs: iced.Instruction, i: number)
     const prefix = theirs.segmentPrefix === none ? '' : ICED_REGISTER.get(theirs.segmentPrefix)!;
     const segment = prefix === 'fs' || prefix === 'gs' || mode !== CodeMode.Bits64 ? prefix : '';
     const disp = BigInt.asUintN(ours.addressSize * 8, theirs.memoryDisplacement);
-    const size = UNSIZED.has(ours.op) ? 0 : iced.MemorySizeExt.size(theirs.memorySize);
+    const size = UNSIZED.has(ours.op) || STATE_IMAGES.has(ours.op) ? 0 : iced.MemorySizeExt.size(theirs.memorySize);
     return memoryText(base, index, index === '' ? 1 : theirs.memoryIndexScale, disp, segment, size);
   }
   return immediateText(theirs.immediate(i), ours.operands[i]!.size);
@@ -186,13 +203,17 @@ function icedOperandText(ours: Instruction, theirs: iced.Instruction, i: number)
 /** Instructions whose implicit operands iced lists and we do not. */
 const IMPLICIT: ReadonlySet<Op> = new Set<Op>([Op.Movs, Op.Cmps, Op.Stos, Op.Lods, Op.Scas, Op.Ins, Op.Outs, Op.Xlat]);
 
+/** iced lists their destination, memory at rDI, first. */
+const MASKED_STORES: ReadonlySet<number> = new Set((['maskmovq', 'maskmovdqu'] as const).map(simdOp));
+
 function describeOurs(instruction: Instruction): string {
   const operands = IMPLICIT.has(instruction.op) ? [] : Array.from({ length: instruction.operandCount }, (_, i) => operandText(instruction, i));
   return `${instruction.length}: ${instruction.lock ? 'lock ' : ''}${mnemonic(instruction)} ${operands.join(', ')}`;
 }
 
 function describeIced(ours: Instruction, theirs: iced.Instruction): string {
-  const operands = IMPLICIT.has(ours.op) ? [] : Array.from({ length: theirs.opCount }, (_, i) => icedOperandText(ours, theirs, i));
+  const count = ours.op >= firstSimdOp ? ours.operandCount : theirs.opCount;
+  const operands = IMPLICIT.has(ours.op) ? [] : Array.from({ length: count }, (_, i) => icedOperandText(ours, theirs, i + (MASKED_STORES.has(ours.op) ? 1 : 0)));
   return `${theirs.length}: ${theirs.hasLockPrefix ? 'lock ' : ''}${ICED_MNEMONIC.get(theirs.mnemonic)!} ${operands.join(', ')}`;
 }
 
@@ -200,7 +221,8 @@ function describeIced(ours: Instruction, theirs: iced.Instruction): string {
 const MNEMONICS: ReadonlySet<string> = (() => {
   const names = new Set<string>();
   const probe = createInstruction();
-  for (const { op } of [...OPCODE_MAP_64, ...OPCODE_MAP_LEGACY]) {
+  for (const { op } of [...OPCODE_MAP_64, ...OPCODE_MAP_LEGACY, ...OPCODE_MAP_VEX]) {
+    if (op === Op.X87) continue;
     for (const operandSize of [1, 2, 4, 8]) {
       for (const addressSize of [2, 4, 8]) {
         for (let condition = 0; condition < 16; condition++) {
@@ -216,12 +238,13 @@ const MNEMONICS: ReadonlySet<string> = (() => {
   return names;
 })();
 
+const BMI: ReadonlySet<string> = new Set(OPCODE_MAP_VEX.map(({ op }) => OP_NAMES.get(op as Op)!.toLowerCase()));
+
 /** Is the instruction iced found one that this processor should have? */
 function isOurs(theirs: iced.Instruction): boolean {
   const name = ICED_MNEMONIC.get(theirs.mnemonic)!;
-  if (theirs.encoding !== iced.EncodingKind.Legacy || !MNEMONICS.has(name)) return false;
-  // MOVSD and CMPSD are SSE2 instructions too.
-  if ((name === 'movsd' || name === 'cmpsd') && !theirs.isStringInstruction) return false;
+  if (theirs.encoding !== iced.EncodingKind.Legacy && !(theirs.encoding === iced.EncodingKind.VEX && BMI.has(name))) return false;
+  if (!MNEMONICS.has(name)) return false;
   for (let i = 0; i < theirs.opCount; i++) {
     if (theirs.opKind(i) !== iced.OpKind.Register) continue;
     const register = ICED_REGISTER.get(theirs.opRegister(i))!;
@@ -240,6 +263,7 @@ function disagreement(bytes: Uint8Array): string | undefined {
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
   const theirName = theirs.code === iced.Code.INVALID ? 'invalid' : ICED_MNEMONIC.get(theirs.mnemonic)!;
   if (status === DecodeStatus.Ok) {
+    if (ours.op === Op.X87) return theirName === 'invalid' || (theirName.startsWith('f') && theirs.length === ours.length) ? undefined : `${hex}: ours x87, iced ${theirs.length}: ${theirName}`;
     const a = describeOurs(ours);
     if (ours.op === Op.Nop || ours.op === Op.Prefetch) {
       if (theirName === 'invalid' && ours.op === Op.Nop) return undefined;
@@ -275,7 +299,7 @@ function expectAgreement(inMode: CodeMode, cases: Iterable<Uint8Array>): void {
 }
 
 const PREFIXES: readonly (readonly number[])[] = [[], [0x66], [0xf2], [0xf3], [0xf0], [0x66, 0xf3], [0x64, 0x67]];
-const ESCAPES: readonly (readonly number[])[] = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
+const ESCAPES: readonly (readonly number[])[] = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a], [0xc4, 0xe2, 0x78], [0xc4, 0xc2, 0xf8], [0xc4, 0xe2, 0x33], [0xc4, 0xe2, 0x32], [0xc4, 0xe2, 0x31], [0xc4, 0xe3, 0x7b], [0xc4, 0xe2, 0x7c], [0xc5, 0xf8]];
 
 /** Every opcode after every prefix; `rexes` stand before the opcode. */
 function* opcodeMap(rexes: (next: () => number) => readonly number[][]): Generator<Uint8Array> {

@@ -3,11 +3,13 @@ import type { Instruction, Operand } from './instruction.js';
 import type { Op } from './op.js';
 import { FormFlag, OPCODE_MAP_64 } from './opcode-map-64.js';
 import { OPCODE_MAP_LEGACY } from './opcode-map-legacy.js';
+import { OPCODE_MAP_VEX } from './opcode-map-vex.js';
 import { Entry, MandatoryPrefix, MapStart, compileOpcodeTable } from './opcode-table.js';
 import { Immediate, Place, Size } from './operand-encoding.js';
 
 const TABLE_64 = compileOpcodeTable(OPCODE_MAP_64);
 const TABLE_LEGACY = compileOpcodeTable(OPCODE_MAP_LEGACY);
+const TABLE_VEX = compileOpcodeTable(OPCODE_MAP_VEX);
 
 const REX_W = 8;
 const REX_R = 4;
@@ -189,6 +191,12 @@ function sizeInBytes(mode: CodeMode, size: number, operandBytes: number, rex: nu
       return rex & REX_W ? 16 : 8;
     case Size.Oword:
       return 16;
+    case Size.Dword:
+      return 4;
+    case Size.ByteOrDword:
+      return isRegister ? 4 : 1;
+    case Size.WordOrDword:
+      return isRegister ? 4 : 2;
     default:
       return 0;
   }
@@ -210,7 +218,7 @@ function setOther(operand: Operand, kind: OperandKind, reg: number, size: number
 }
 
 /** Fills one operand; false if it names a register that does not exist. `rex` has bit 6 set when there is a REX prefix. */
-function setOperand(mode: CodeMode, operand: Operand, encoding: number, opcode: number, modrm: number, rex: number, operandBytes: number): boolean {
+function setOperand(mode: CodeMode, operand: Operand, encoding: number, opcode: number, modrm: number, rex: number, vvvv: number, operandBytes: number): boolean {
   const isRegister = modrm >= 0xc0;
   const size = sizeInBytes(mode, encoding >> 8, operandBytes, rex, isRegister);
   const reg = ((modrm >> 3) & 7) | (rex & REX_R ? 8 : 0);
@@ -233,6 +241,21 @@ function setOperand(mode: CodeMode, operand: Operand, encoding: number, opcode: 
       return true;
     case Place.Data:
       setRegister(operand, 2, size, rex);
+      return true;
+    case Place.Xmm:
+      setOther(operand, OperandKind.Xmm, reg, size);
+      return true;
+    case Place.XmmRm:
+      setOther(operand, isRegister ? OperandKind.Xmm : OperandKind.Mem, isRegister ? (modrm & 7) | (rex & REX_B ? 8 : 0) : 0, size);
+      return true;
+    case Place.Mmx:
+      setOther(operand, OperandKind.Mmx, reg & 7, size);
+      return true;
+    case Place.MmxRm:
+      setOther(operand, isRegister ? OperandKind.Mmx : OperandKind.Mem, isRegister ? modrm & 7 : 0, size);
+      return true;
+    case Place.Vvvv:
+      setRegister(operand, vvvv, size, rex);
       return true;
     case Place.SegReg:
       // REX.R is ignored. CS (1) can be read but not loaded; operand 0 is the destination, which the caller checks.
@@ -283,7 +306,7 @@ function statusAt(length: number, available: number, status: DecodeStatus): Deco
  */
 export function decode(bytes: Uint8Array, offset: number, available: number, mode: CodeMode, out: Instruction): DecodeStatus {
   const long = mode === CodeMode.Bits64;
-  const table = long ? TABLE_64 : TABLE_LEGACY;
+  let table = long ? TABLE_64 : TABLE_LEGACY;
   let pos = offset;
   let rex = 0;
   let rep: Rep = Rep.None;
@@ -314,13 +337,29 @@ export function decode(bytes: Uint8Array, offset: number, available: number, mod
   }
 
   let map: number = MapStart.OneByte;
+  let vvvv = 0;
   if (opcode === 0x0f) {
     map = MapStart.TwoByte;
     opcode = bytes[pos++]! | 0;
-    if (opcode === 0x38) {
-      map = MapStart.ThreeByte38;
+    if (opcode === 0x38 || opcode === 0x3a) {
+      map = opcode === 0x38 ? MapStart.ThreeByte38 : MapStart.ThreeByte3a;
       opcode = bytes[pos++]! | 0;
     }
+  } else if ((opcode === 0xc4 || opcode === 0xc5) && (long || bytes[pos]! >= 0xc0) && pos - offset < available) {
+    // VEX (SDM vol. 2, 2.3.5): nothing may stand before it, and of what it can encode there are only instructions of the three-byte maps.
+    if (rex !== 0 || has66 || rep !== Rep.None || lock || opcode === 0xc5) return statusAt(pos - offset + (opcode === 0xc5 ? 2 : 3), available, DecodeStatus.Invalid);
+    const first = bytes[pos++]!;
+    const second = bytes[pos++]!;
+    opcode = bytes[pos++]! | 0;
+    const escape = first & 31;
+    if ((escape !== 2 && escape !== 3) || second & 4) return statusAt(pos - offset, available, DecodeStatus.Invalid);
+    table = TABLE_VEX;
+    map = escape === 2 ? MapStart.ThreeByte38 : MapStart.ThreeByte3a;
+    rex = long ? 0x40 | (second >> 4 & REX_W) | (~first >> 5 & 7) : 0x40;
+    vvvv = (~second >> 3) & (long ? 15 : 7);
+    // VEX.pp in the order of the prefixes 66, F3, F2.
+    has66 = (second & 3) === 1;
+    rep = (second & 3) === 2 ? Rep.F3 : (second & 3) === 3 ? Rep.F2 : Rep.None;
   }
   const row = map === MapStart.OneByte && opcode === 0x90 && rex & REX_B ? 0x91 : opcode;
   const entry = table.entries[map + row]!;
@@ -356,13 +395,14 @@ export function decode(bytes: Uint8Array, offset: number, available: number, mod
   out.operandCount = operandCount;
   let exists = true;
   for (let i = 0; i < operandCount; i++) {
-    if (!setOperand(mode, out.operands[i]!, table.operands[3 * form + i]!, opcode, modrm, rex, out.operandSize)) exists = false;
+    if (!setOperand(mode, out.operands[i]!, table.operands[3 * form + i]!, opcode, modrm, rex, vvvv, out.operandSize)) exists = false;
   }
   if (entry & Entry.ModRm && modrm < 0xc0) {
     pos = out.addressSize === 2 ? readMemory16(bytes, pos, modrm, out) : readMemory(bytes, pos, modrm, rex, out);
     // Only 64-bit mode has addresses relative to the next instruction.
     if (!long && out.base === BASE_RIP) out.base = -1;
   }
+  if (flags & FormFlag.KeepModRm) out.imm2 = (opcode & 7) << 8 | modrm;
   pos = readImmediate(bytes, pos, table.immediate[form]!, out);
   out.length = pos - offset;
 

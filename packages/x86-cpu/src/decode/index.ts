@@ -2,3 +2,5 @@
 export { decode } from './decode.js';
 export * from './instruction.js';
 export * from './op.js';
+export { ALL_OP_COUNT, simdOp, SIMD_OPS } from './simd-op.js';
+export type { SimdMnemonic } from './simd-op.js';

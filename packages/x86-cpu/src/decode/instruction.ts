@@ -45,6 +45,10 @@ export const OperandKind = {
   CtrlReg: 6,
   /** Debug register `reg`: 0..7. */
   DebugReg: 7,
+  /** XMM register `reg`: 0..15. */
+  Xmm: 8,
+  /** MMX register `reg`: 0..7. */
+  Mmx: 9,
 } as const;
 
 /** One value of {@link OperandKind}. */
@@ -81,6 +85,7 @@ export interface Operand {
 export interface Instruction {
   /** Bytes, prefixes included. */
   length: number;
+  /** Or the number of a vector instruction, see `simdOp`. */
   op: Op;
   /** Effective operand size in bytes: 1, 2, 4 or 8. In 64-bit mode stack operations have 8 or 2, near branches 8. */
   operandSize: number;
@@ -114,7 +119,7 @@ export interface Instruction {
   immLo: number;
   /** High half of the immediate, an int32. */
   immHi: number;
-  /** ENTER's nesting level byte; the selector of a direct far transfer. */
+  /** ENTER's nesting level byte; the selector of a direct far transfer; what `Op.X87` says. */
   imm2: number;
 }
 

@@ -224,10 +224,28 @@ export const Op = {
   Lss: 173,
   Lfs: 174,
   Lgs: 175,
+  // BMI1, BMI2 and ADX.
+  Andn: 176,
+  Bextr: 177,
+  Blsi: 178,
+  Blsmsk: 179,
+  Blsr: 180,
+  Bzhi: 181,
+  Mulx: 182,
+  Pdep: 183,
+  Pext: 184,
+  Rorx: 185,
+  Sarx: 186,
+  Shlx: 187,
+  Shrx: 188,
+  Adcx: 189,
+  Adox: 190,
+  /** Any instruction of the x87 but FWAIT: `imm2` is the low three bits of the opcode and the ModRM byte. */
+  X87: 191,
 } as const;
 
 /** One value of {@link Op}. */
 export type Op = (typeof Op)[keyof typeof Op];
 
 /** One more than the largest {@link Op}: the length of a table indexed by it. */
-export const OP_COUNT = 176;
+export const OP_COUNT = 192;

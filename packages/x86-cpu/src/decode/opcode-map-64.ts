@@ -1,4 +1,5 @@
 import { Op } from './op.js';
+import { OPCODE_MAP_SIMD } from './opcode-map-simd.js';
 
 /** Properties of an {@link OpcodeForm}, to be or-ed. */
 export const FormFlag = {
@@ -16,6 +17,8 @@ export const FormFlag = {
   Condition: 1 << 5,
   /** ModRM.rm is a register whatever ModRM.mod says. */
   RegisterRm: 1 << 6,
+  /** `imm2` tells the opcode's low three bits and the ModRM byte. */
+  KeepModRm: 1 << 7,
 } as const;
 
 /**
@@ -28,7 +31,8 @@ export const FormFlag = {
 export interface OpcodeForm {
   readonly opcode: number;
   readonly match: string;
-  readonly op: Op;
+  /** An `Op`, or the number of a vector instruction. */
+  readonly op: number;
   readonly operands: string;
   readonly flags: number;
 }
@@ -308,15 +312,20 @@ const twoByte: readonly OpcodeForm[] = [
   form(0x0fff, '', Op.Ud0, 'Gv Ev'),
 ];
 
+/** D8 to DF: which instruction it is says the ModRM byte. */
+const x87 = range(8, (i) => form(0xd8 + i, '', Op.X87, 'Ex', FormFlag.KeepModRm));
+
 const threeByte: readonly OpcodeForm[] = [
   form(0x0f3882, '66', Op.Invpcid, 'Gn Mo', F64),
   form(0x0f38f0, 'NP 66', Op.Movbe, 'Gv Mv'),
   form(0x0f38f0, 'F2', Op.Crc32, 'Gy Eb'),
   form(0x0f38f1, 'NP 66', Op.Movbe, 'Mv Gv'),
   form(0x0f38f1, 'F2', Op.Crc32, 'Gy Ev'),
+  form(0x0f38f6, '66', Op.Adcx, 'Gy Ey'),
+  form(0x0f38f6, 'F3', Op.Adox, 'Gy Ey'),
 ];
 
 /**
- * The integer and system opcodes of 64-bit mode. SDM volume 2, appendix A, and APM volume 3, appendix A; no x87, SSE, VEX or EVEX.
+ * The opcodes of 64-bit mode without VEX and EVEX. SDM volume 2, appendix A, and APM volume 3, appendix A.
  */
-export const OPCODE_MAP_64: readonly OpcodeForm[] = [...oneByte, ...twoByte, ...threeByte];
+export const OPCODE_MAP_64: readonly OpcodeForm[] = [...oneByte, ...twoByte, ...threeByte, ...x87, ...OPCODE_MAP_SIMD];

@@ -41,7 +41,7 @@ const LEGACY_ONLY: readonly OpcodeForm[] = [
 ];
 
 /** Instructions that exist in 64-bit mode only ("o64"). */
-const LONG_ONLY: ReadonlySet<Op> = new Set<Op>([Op.Movsxd, Op.Swapgs, Op.Rdfsbase, Op.Rdgsbase, Op.Wrfsbase, Op.Wrgsbase]);
+const LONG_ONLY: ReadonlySet<number> = new Set<Op>([Op.Movsxd, Op.Swapgs, Op.Rdfsbase, Op.Rdgsbase, Op.Wrfsbase, Op.Wrgsbase]);
 
 /** The opcodes of 16- and 32-bit code. SDM volume 2, appendix A; APM volume 3, appendix A. */
 export const OPCODE_MAP_LEGACY: readonly OpcodeForm[] = [...LEGACY_ONLY, ...OPCODE_MAP_64.filter(({ op }) => !LONG_ONLY.has(op))];

@@ -6,7 +6,7 @@ import type { OpcodeForm } from './opcode-map-64.js';
 export const MandatoryPrefix = { None: 0, Operand66: 1, RepF3: 2, RepneF2: 3 } as const;
 
 /** First entries of the opcode maps in {@link OpcodeTable.entries}. */
-export const MapStart = { OneByte: 0, TwoByte: 256, ThreeByte38: 512 } as const;
+export const MapStart = { OneByte: 0, TwoByte: 256, ThreeByte38: 512, ThreeByte3a: 768 } as const;
 
 /** An entry's form or selector number, and its two kinds. */
 export const Entry = { Number: 0xffff, Selector: 1 << 16, ModRm: 1 << 17 } as const;
@@ -20,7 +20,7 @@ export interface OpcodeTable {
   /** A selector is 4 × 256 forms, by mandatory prefix and ModRM byte (0 where there is none). */
   readonly selectors: Uint16Array;
   /** By form. */
-  readonly op: Uint8Array;
+  readonly op: Uint16Array;
   readonly flags: Uint8Array;
   readonly immediate: Uint8Array;
   readonly operandCount: Uint8Array;
@@ -61,7 +61,7 @@ function parseMatch(text: string, memoryOnly: boolean): Match {
   };
 }
 
-const MODRM_PLACES: readonly number[] = [Place.Rm, Place.Reg, Place.SegReg, Place.CtrlReg, Place.DebugReg];
+const MODRM_PLACES: readonly number[] = [Place.Rm, Place.Reg, Place.SegReg, Place.CtrlReg, Place.DebugReg, Place.Xmm, Place.XmmRm, Place.Mmx, Place.MmxRm];
 
 function parseOperands(text: string): OperandEncoding[] {
   return text
@@ -76,6 +76,7 @@ function parseOperands(text: string): OperandEncoding[] {
 
 function entryIndex(opcode: number): number {
   if (opcode >> 8 === 0x0f38) return MapStart.ThreeByte38 + (opcode & 0xff);
+  if (opcode >> 8 === 0x0f3a) return MapStart.ThreeByte3a + (opcode & 0xff);
   return (opcode >> 8 === 0x0f ? MapStart.TwoByte : MapStart.OneByte) + (opcode & 0xff);
 }
 
@@ -91,7 +92,7 @@ export function compileOpcodeTable(forms: readonly OpcodeForm[]): OpcodeTable {
   const encodings = forms.map((form) => parseOperands(form.operands));
   const matches = forms.map((form, i) => parseMatch(form.match, encodings[i]!.some((operand) => operand.memoryOnly)));
 
-  const entries = new Int32Array(3 * 256);
+  const entries = new Int32Array(4 * 256);
   const selectors: number[] = [];
   for (const [index, list] of byEntry) {
     const modrm = list.some((i) => encodings[i]!.some((operand) => MODRM_PLACES.includes(operand.place)) || /[/=]|mem|reg/.test(forms[i]!.match));
@@ -111,7 +112,7 @@ export function compileOpcodeTable(forms: readonly OpcodeForm[]): OpcodeTable {
   const table = {
     entries,
     selectors: Uint16Array.from(selectors),
-    op: new Uint8Array(count),
+    op: new Uint16Array(count),
     flags: new Uint8Array(count),
     immediate: new Uint8Array(count),
     operandCount: new Uint8Array(count),

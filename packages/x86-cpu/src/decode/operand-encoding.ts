@@ -30,6 +30,13 @@ export const Place = {
   Cs: 16,
   Ss: 17,
   Ds: 18,
+  /** XMM register of ModRM.reg; XMM register or memory of ModRM.rm; the same for MMX. */
+  Xmm: 19,
+  XmmRm: 20,
+  Mmx: 21,
+  MmxRm: 22,
+  /** The general register of VEX.vvvv. */
+  Vvvv: 23,
 } as const;
 
 /** The size of an operand. */
@@ -57,6 +64,10 @@ export const Size = {
   Native: 12,
   /** Two of the operand size (BOUND). */
   OperandPair: 13,
+  Dword: 14,
+  /** A byte, a word in memory; 4 bytes of a register. */
+  ByteOrDword: 15,
+  WordOrDword: 16,
 } as const;
 
 /** What stands behind ModRM and displacement. A form has at most one, of its last operands. */
@@ -119,7 +130,22 @@ export const OPERAND_ENCODINGS: Readonly<Record<string, OperandEncoding>> = {
   Rn: at(Place.Rm, Size.Native),
   En: at(Place.Rm, Size.Native),
   Ma: memory(Size.OperandPair),
+  Ex: at(Place.Rm, Size.None),
+  Ed: at(Place.Rm, Size.Dword),
+  Rb: at(Place.Rm, Size.ByteOrDword),
+  Rw: at(Place.Rm, Size.WordOrDword),
+  Md: memory(Size.Dword),
+  V: at(Place.Xmm, Size.Oword),
+  Wo: at(Place.XmmRm, Size.Oword),
+  Wq: at(Place.XmmRm, Size.Qword),
+  Wd: at(Place.XmmRm, Size.Dword),
+  Ww: at(Place.XmmRm, Size.Word),
+  P: at(Place.Mmx, Size.Qword),
+  Qq: at(Place.MmxRm, Size.Qword),
+  Qd: at(Place.MmxRm, Size.Dword),
+  By: at(Place.Vvvv, Size.RexW),
   Gb: at(Place.Reg, Size.Byte),
+  Gd: at(Place.Reg, Size.Dword),
   Gv: at(Place.Reg, Size.Operand),
   Gy: at(Place.Reg, Size.RexW),
   Zb: at(Place.OpcodeReg, Size.Byte),
