@@ -188,6 +188,16 @@ export interface StateLayout {
   tscOffset: number;
   /** i32: 0 none, bit 0 blocking by STI, bit 1 by MOV SS, bit 3 by NMI (VMX interruptibility format). */
   interruptibility: number;
+  /** XMM0 .. XMM15, 16 bytes each. */
+  xmm: number;
+  /** R0 .. R7 of the x87 by number (ST(0) is R[top]), 10 bytes each, 16 apart. */
+  x87: number;
+  /** u16: control word, status word, abridged tag word (a set bit is a register in use). */
+  x87Control: number;
+  x87Status: number;
+  x87Tag: number;
+  /** u32 */
+  mxcsr: number;
 }
 
 /**

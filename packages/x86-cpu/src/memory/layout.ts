@@ -63,6 +63,24 @@ export const StateOffset = {
   segmentBounds: 0x290,
   /** The four entries that PAE paging holds in registers. */
   pdptes: 0x4b0,
+  /** XMM0 .. XMM15. */
+  xmm: 0x300,
+  /** Registers R0 .. R7 of the x87, 16 bytes apart, by number, not from the top of the stack; MMX registers are their significands. */
+  x87: 0x400,
+  /** u16 each; the tag word is the abridged one: a set bit is a register in use. */
+  x87Control: 0x480,
+  x87Status: 0x482,
+  x87Tag: 0x484,
+  x87Opcode: 0x486,
+  /** Last x87 instruction and its memory operand: offset and selector. */
+  x87Instruction: 0x488,
+  x87Data: 0x490,
+  x87InstructionSelector: 0x498,
+  x87DataSelector: 0x49a,
+  /** u32 */
+  mxcsr: 0x49c,
+  /** u64: what RDRAND and RDSEED go on from. */
+  random: 0x4a0,
 } as const;
 
 /** Bytes of a segment record. */
@@ -150,4 +168,10 @@ export const stateLayout: StateLayout = {
   pat: StateOffset.pat,
   tscOffset: StateOffset.tscOffset,
   interruptibility: StateOffset.interruptibility,
+  xmm: StateOffset.xmm,
+  x87: StateOffset.x87,
+  x87Control: StateOffset.x87Control,
+  x87Status: StateOffset.x87Status,
+  x87Tag: StateOffset.x87Tag,
+  mxcsr: StateOffset.mxcsr,
 };

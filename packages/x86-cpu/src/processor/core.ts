@@ -160,6 +160,16 @@ export class Core {
     return this.clock.ticks() + this.registers.number(StateOffset.tscOffset);
   }
 
+  /** Reads up to 16 bytes. */
+  readBytes(linear: Linear, size: number, access: number, into: Uint8Array): void {
+    this.mmu.read(linear, size, access, into);
+  }
+
+  /** Writes up to 16 bytes at once: nothing is written if a part cannot be. */
+  writeBytes(linear: Linear, size: number, access: number, from: Uint8Array): void {
+    this.mmu.write(linear, size, access, from);
+  }
+
   read8(linear: Linear, access: number): number {
     this.mmu.read(linear, 1, access, this.#bytes);
     return this.#bytes[0]!;

@@ -1,7 +1,7 @@
 import type { Linear } from '../code/block.js';
 
 /** Exception vectors (SDM volume 3, table 6-1). */
-export const Vector = { de: 0, db: 1, nmi: 2, bp: 3, of: 4, br: 5, ud: 6, nm: 7, df: 8, ts: 10, np: 11, ss: 12, gp: 13, pf: 14, mf: 16, ac: 17 } as const;
+export const Vector = { de: 0, db: 1, nmi: 2, bp: 3, of: 4, br: 5, ud: 6, nm: 7, df: 8, ts: 10, np: 11, ss: 12, gp: 13, pf: 14, mf: 16, ac: 17, xm: 19 } as const;
 
 /** In `Fault.vector`: no exception of the guest's, but an access its host did not allow. */
 export const NESTED = -1;
