@@ -210,7 +210,7 @@ moves.set(Op.Cbw, (b) => {
 });
 moves.set(Op.Cwd, (b) => b.emit(`spread${b.sizeOf(b.instruction.operandSize)}`, b.register(RDX), b.register(RAX)));
 
-for (const op of [Op.Nop, Op.Prefetch, Op.Endbr, Op.Lfence, Op.Mfence, Op.Sfence, Op.Fwait] as const) {
+for (const op of [Op.Nop, Op.Prefetch, Op.Endbr, Op.Lfence, Op.Mfence, Op.Sfence] as const) {
   moves.set(op, () => undefined);
 }
 // A cache line flush reads its byte, as far as faults go.

@@ -9,6 +9,8 @@ import type { ExecutionMode } from '../code/execution-mode.js';
 import type { Fault } from './fault.js';
 import type { Mmu } from './mmu.js';
 import { Cr0, Cr4, Efer, joinHalves, Shadow } from './registers.js';
+import { VectorUnit } from '../simd/vector-unit.js';
+import { X87Unit } from '../x87/unit.js';
 import type { Registers } from './registers.js';
 import { Stack } from './stack.js';
 
@@ -26,6 +28,9 @@ export interface PendingEvent {
   /** Bytes to add to RIP: software events return behind their instruction. */
   length: number;
 }
+
+/** What RDRAND starts from, with the context's number. */
+const RANDOM_START = 0x9e3779b9 | 0;
 
 /** An access to descriptor tables and the TSS: supervisor, whatever the privilege level. */
 export const IMPLICIT = PageAccess.Implicit;
@@ -57,6 +62,8 @@ export class Core {
   readonly intercepts: Intercepts = createIntercepts();
   readonly fault: Fault;
   virtualApic: VirtualApic | null = null;
+  readonly vector: VectorUnit;
+  readonly x87: X87Unit;
   /** Something must be looked at before the next instruction: an event, a window, a shadow. */
   attention = true;
   /** The software event of an INT instruction. */
@@ -87,6 +94,9 @@ export class Core {
     this.fault = mmu.fault;
     this.vendor = options.vendor;
     this.clock = options.clock;
+    this.vector = new VectorUnit(this, registers.bytes.buffer);
+    this.x87 = new X87Unit(this, registers.bytes.buffer);
+    registers.set(StateOffset.random, RANDOM_START ^ options.index, RANDOM_START);
     this.#makeFlagsReady = makeFlagsReady;
     this.#flushed = flushed;
     this.#modes = new ExecutionModes(forget);

@@ -73,8 +73,4 @@ export const immediateFunctions: Partial<Record<SimdMnemonic, ImmediateFunction>
     }
   },
   pclmulqdq: (a, b, _, imm) => carryLess(a, a.u64[imm & 1]!, b.u64[(imm >> 4) & 1]!),
-  insertps: (a, b, _, imm) => {
-    a.i32[(imm >> 4) & 3] = b.i32[0]!;
-    for (let i = 0; i < 4; i++) if ((imm >> i) & 1) a.i32[i] = 0;
-  },
 };

@@ -123,7 +123,7 @@ for (const mnemonic of ['maskmovq', 'maskmovdqu'] as const) {
     unit.read(instruction, value, unit.a);
     unit.read(instruction, mask, unit.b);
     const chosen = unit.b.u8.slice();
-    const address = registerAddress(core, instruction, RDI);
+    const address = registerAddress(core, instruction, RDI, value.size);
     const access = core.mmu.mode | PageAccess.Write;
     if (!chosen.subarray(0, value.size).some((byte) => byte & 0x80)) return;
     core.readBytes(address, value.size, access, unit.b.u8);

@@ -3,7 +3,6 @@ import type { Instruction, Operand } from '../decode/instruction.js';
 import { createFloatEnvironment, FloatFlag } from '../float/index.js';
 import type { FloatEnvironment } from '../float/index.js';
 import { StateOffset } from '../memory/layout.js';
-import { PageAccess } from '../paging/index.js';
 import type { Core } from '../processor/core.js';
 import { Vector } from '../processor/fault.js';
 import { Cr0, Cr4 } from '../processor/registers.js';
@@ -37,7 +36,6 @@ export class VectorUnit {
     this.#view = new DataView(buffer, start);
     this.#bytes = new Uint8Array(buffer, start);
     this.mxcsr = Mxcsr.reset;
-    this.#view.setUint16(StateOffset.x87Control, 0x40, true);
   }
 
   get mxcsr(): number {
@@ -121,7 +119,7 @@ export class VectorUnit {
       this.writeMmx(reg, from);
     } else if (kind === OperandKind.Mem) {
       const core = this.#core;
-      const address = operandAddress(core, instruction);
+      const address = operandAddress(core, instruction, true);
       if (aligned && size === 16 && (address & 15) !== 0) core.raise(Vector.gp, 0);
       core.writeBytes(address, size, core.mmu.mode, from.u8);
     } else {
@@ -158,11 +156,5 @@ export class VectorUnit {
       const { registers } = this.#core;
       this.#core.raise(registers.lo(StateOffset.cr4) & Cr4.osxmmexcpt ? Vector.xm : Vector.ud, -1);
     }
-  }
-
-  /** A write must be possible before anything changes: MASKMOV and the state images. */
-  probeWrite(address: number, size: number): void {
-    const core = this.#core;
-    core.readBytes(address, size, core.mmu.mode | PageAccess.Write, this.b.u8);
   }
 }

@@ -19,6 +19,9 @@ const RAX = 0;
 const RCX = 1;
 const RDX = 2;
 
+/** State components: x87 and SSE (SDM volume 1, 13.1). */
+export const XCR0_SUPPORTED = 3;
+
 /** `ProcessorExit.crAccess`. */
 const CrAccess = { write: 0, read: 1, clts: 2, lmsw: 3 } as const;
 
@@ -236,8 +239,9 @@ controlRegisters.set(Op.Xsetbv, (core) => {
   if (!(registers.lo(StateOffset.cr4) & Cr4.osxsave)) core.raise(Vector.ud, -1);
   requireRing0(core);
   if (core.intercepts.xsetbv) return intercept(core, ExitKind.Xsetbv);
-  // x87 state, bit 0, is always on; of the others none exists.
-  if (registers.gprLo(RCX) !== 0 || registers.gprLo(RDX) !== 0 || registers.gprLo(RAX) !== 1) core.raise(Vector.gp, 0);
-  registers.set(StateOffset.xcr0, 1, 0);
+  // x87 state, bit 0, is always on; of the others there is SSE.
+  const value = registers.gprLo(RAX);
+  if (registers.gprLo(RCX) !== 0 || registers.gprLo(RDX) !== 0 || value & ~XCR0_SUPPORTED || !(value & 1)) core.raise(Vector.gp, 0);
+  registers.set(StateOffset.xcr0, value, 0);
   return Outcome.Done;
 });

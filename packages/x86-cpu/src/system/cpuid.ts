@@ -1,4 +1,5 @@
 import { PHYSICAL_ADDRESS_BITS } from '../processor/mmu.js';
+import { XCR0_SUPPORTED } from './control-registers.js';
 
 /** Result order of `cpuidOf`. */
 const EAX = 0;
@@ -17,13 +18,22 @@ const LEAF_1_ECX = bits(13, 17, 22, 23);
 /** Leaf 7: EBX FSGSBASE, SMEP, INVPCID, SMAP; ECX UMIP. */
 const LEAF_7_EBX = bits(0, 7, 10, 20);
 const LEAF_7_ECX = bits(2);
+/** Leaf 1: EDX FPU, DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, CLFSH, MMX, FXSR, SSE, SSE2; ECX SSE3, PCLMULQDQ, SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, XSAVE, RDRAND. */
+const LEAF_1_EDX = bits(0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19, 23, 24, 25, 26);
+const LEAF_1_ECX = bits(0, 1, 9, 13, 19, 20, 22, 23, 25, 26, 30);
+/** Leaf 7: EBX FSGSBASE, BMI1, SMEP, BMI2, RDSEED, ADX, SMAP, CLFLUSHOPT, CLWB, SHA; ECX RDPID. */
+const LEAF_7_EBX = bits(0, 3, 7, 8, 18, 19, 20, 23, 24, 29);
+const LEAF_7_ECX = bits(22);
+/** Leaf 0xD: x87 and SSE state, in the legacy region and its header; XSAVEOPT. */
+const XSAVE_BYTES = 576;
+const LEAF_D_1_EAX = bits(0);
 /** Leaf 0x80000001: EDX SYSCALL, NX, 1 GiB pages, RDTSCP, LM; ECX LAHF in 64-bit mode, LZCNT. */
 const LEAF_80000001_EDX = bits(11, 20, 26, 27, 29);
 const LEAF_80000001_ECX = bits(0, 5);
 /** Leaf 0x80000007: EDX invariant TSC. */
 const LEAF_80000007_EDX = bits(8);
 
-const MAX_BASIC = 7;
+const MAX_BASIC = 0xd;
 const MAX_EXTENDED = 0x80000008;
 /** Leaf 1 EBX: CLFLUSH line of 64 bytes in quadwords (SDM volume 2, CPUID); one logical processor. */
 const LEAF_1_EBX = (8 << 8) | (1 << 16);
@@ -64,6 +74,19 @@ export function cpuidOf(vendor: 'intel' | 'amd', leaf: number, subleaf: number, 
       if (subleaf !== 0) return;
       out[EBX] = LEAF_7_EBX;
       out[ECX] = LEAF_7_ECX;
+      if (subleaf === 0) {
+        out[EBX] = LEAF_7_EBX;
+        out[ECX] = LEAF_7_ECX;
+      }
+      return;
+    case 0xd:
+      if (subleaf === 0) {
+        out[EAX] = XCR0_SUPPORTED;
+        out[EBX] = XSAVE_BYTES;
+        out[ECX] = XSAVE_BYTES;
+      } else if (subleaf === 1) {
+        out[EAX] = LEAF_D_1_EAX;
+      }
       return;
     case 0x80000001:
       out[EAX] = vendor === 'amd' ? signature : 0;

@@ -1,4 +1,5 @@
 /** Instructions whose work is not arithmetic: done in TypeScript, one at a time, between runs of the interpreter. */
+import { bitManipulation } from './bit-manipulation.js';
 import { controlRegisters } from './control-registers.js';
 import { decimal } from './decimal.js';
 import { farCalls } from './far-calls.js';
@@ -14,7 +15,9 @@ import { strings } from './strings.js';
 import { transfers } from './transfers.js';
 import { translations } from './translations.js';
 import { wideExchange } from './wide-exchange.js';
-import { OP_COUNT } from '../decode/op.js';
+import { ALL_OP_COUNT } from '../decode/simd-op.js';
+import { simdInstructions } from '../simd/index.js';
+import { x87Instructions } from '../x87/index.js';
 
 export { Outcome } from './outcome.js';
 
@@ -22,6 +25,8 @@ export { Outcome } from './outcome.js';
 export const systemInstructions: readonly (SystemInstruction | undefined)[] = ((): (SystemInstruction | undefined)[] => {
   const table = new Array<SystemInstruction | undefined>(OP_COUNT).fill(undefined);
   for (const family of [controlRegisters, decimal, farCalls, fastCalls, frames, msrs, portIo, processorState, returns, segments, strings, transfers, translations, wideExchange]) {
+  const table = new Array<SystemInstruction | undefined>(ALL_OP_COUNT).fill(undefined);
+  for (const family of [bitManipulation, controlRegisters, decimal, farCalls, fastCalls, frames, msrs, portIo, processorState, returns, segments, simdInstructions, strings, transfers, wideExchange, x87Instructions]) {
     for (const [op, instruction] of family) table[op] = instruction;
   }
   return table;

@@ -73,6 +73,12 @@ export function operandAddress(core: Core, instruction: Instruction, write = fal
   return joinHalves(carry64[0]!, carry64[1]!);
 }
 
+/** The linear address in a pointer register, with DS or an override. */
+export function registerAddress(core: Core, instruction: Instruction, register: number, size: number): Linear {
+  const segment = instruction.segment < 0 ? Segment.ds : instruction.segment;
+  return segmentAddress(core, segment, pointer(core, register, instruction.addressSize), size, true);
+}
+
 /** Writes a general register as an instruction of the operand size does: 4 bytes clear the upper half. */
 export function writeRegister(core: Core, register: number, size: number, lo: number, hi: number): void {
   const { registers } = core;

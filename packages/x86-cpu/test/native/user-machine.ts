@@ -100,6 +100,37 @@ export class UserMachine {
     this.#processor.stateChanged();
   }
 
+  /** Puts an FXSAVE image into place, of which the x87's stack top is 0; after `prepare`. SSE is enabled. */
+  prepareVectors(image: Uint8Array): void {
+    const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+    const { bytes } = this.#processor;
+    this.#write(stateLayout.cr4, 0x1_0620n);
+    this.#state.setUint16(stateLayout.x87Control, view.getUint16(0, true), true);
+    this.#state.setUint16(stateLayout.x87Status, view.getUint16(2, true), true);
+    this.#state.setUint16(stateLayout.x87Tag, image[4]!, true);
+    this.#state.setUint32(stateLayout.mxcsr, view.getUint32(24, true), true);
+    bytes.set(image.subarray(32, 160), stateLayout.x87);
+    bytes.set(image.subarray(160, 416), stateLayout.xmm);
+    this.#processor.stateChanged();
+  }
+
+  /** The same back, into an image. */
+  readVectors(image: Uint8Array): void {
+    const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+    const { bytes } = this.#processor;
+    const status = this.#state.getUint16(stateLayout.x87Status, true);
+    view.setUint16(0, this.#state.getUint16(stateLayout.x87Control, true), true);
+    view.setUint16(2, status, true);
+    image[4] = this.#state.getUint16(stateLayout.x87Tag, true);
+    view.setUint32(24, this.#state.getUint32(stateLayout.mxcsr, true), true);
+    const top = (status >> 11) & 7;
+    for (let i = 0; i < 8; i++) {
+      const at = stateLayout.x87 + 16 * ((top + i) & 7);
+      image.set(bytes.subarray(at, at + 16), 32 + 16 * i);
+    }
+    image.set(bytes.subarray(stateLayout.xmm, stateLayout.xmm + 256), 160);
+  }
+
   /** Runs to the INT3 behind the instruction, or where a branch led; what kept it from getting there. */
   run(start: bigint): RecordedFault | undefined {
     const { exit } = this.#processor;
