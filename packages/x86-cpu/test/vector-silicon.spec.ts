@@ -1,16 +1,28 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { BMI_CASES, bmiCase, bmiForms } from './native/bmi-cases.mjs';
 import { RECORDED_CODE, RECORDED_DATA_SIZE } from './native/recording.js';
 import { UserMachine } from './native/user-machine.js';
 import { casesOf, MEMORY, STATE_BYTES, vectorCase, vectorForms } from './native/vector-cases.mjs';
+import { X87_CASES, x87Case, x87Forms } from './native/x87-cases.mjs';
 
 const REGISTERS = 16 * 8;
 const FXSAVE = 18 * 8;
 const DATA = FXSAVE + 512;
 const BREAKPOINT = 3;
 
-const [manifestLine, ...lines] = readFileSync(new URL('./native/recording-vector.jsonl', import.meta.url), 'utf8').trim().split('\n');
-const manifest = JSON.parse(manifestLine!) as { readonly forms: number; readonly cases: number };
+/** A recording: what its manifest says, and a line a case by form. */
+function readRecording(file: string): { forms: number; cases: number; rows: ReadonlyMap<string, readonly string[]> } {
+  const [manifest, ...lines] = readFileSync(new URL(`./native/${file}`, import.meta.url), 'utf8').trim().split('\n');
+  const rows = new Map<string, string[]>();
+  let current: string[] = [];
+  for (const line of lines) {
+    if (line.startsWith('"')) rows.set(JSON.parse(line) as string, (current = []));
+    else current.push(line);
+  }
+  const { forms, cases } = JSON.parse(manifest!) as { readonly forms: number; readonly cases: number };
+  return { forms, cases, rows };
+}
 
 /** The state after a case as recorded. */
 function recordedState(before: Uint8Array, runs: readonly (number | string)[]): Uint8Array {
@@ -49,37 +61,37 @@ function ownState(code: readonly number[], before: Uint8Array): Uint8Array {
 function differences(ours: Uint8Array, theirs: Uint8Array): string[] {
   const found: string[] = [];
   for (let at = 0; at < STATE_BYTES; at++) {
-    // RF in an exception's frame; MXCSR_MASK.
-    if (at === REGISTERS + 2 || (at >= FXSAVE + 28 && at < FXSAVE + 32) || ours[at] === theirs[at]) continue;
+    // RF in an exception's frame; the x87's last instruction; MXCSR_MASK.
+    if (at === REGISTERS + 2 || (at >= FXSAVE + 6 && at < FXSAVE + 24) || (at >= FXSAVE + 28 && at < FXSAVE + 32) || ours[at] === theirs[at]) continue;
     const area = at < REGISTERS ? `r${at >> 3}` : at < FXSAVE ? `flags+${at - REGISTERS}` : at < DATA ? `fx+${at - FXSAVE}` : `memory+${at - DATA}`;
     found.push(`${area}: ${ours[at]!.toString(16)} not ${theirs[at]!.toString(16)}`);
   }
   return found;
 }
 
-const rows = new Map<string, string[]>();
-let form = '';
-for (const line of lines) {
-  if (line.startsWith('"')) rows.set((form = JSON.parse(line) as string), []);
-  else rows.get(form)!.push(line);
-}
+const RECORDINGS = [
+  { what: 'vector instructions', file: 'recording-vector.jsonl', forms: [...vectorForms()], count: casesOf, makeCase: vectorCase },
+  { what: 'BMI and ADX', file: 'recording-bmi.jsonl', forms: [...bmiForms()], count: (): number => BMI_CASES, makeCase: bmiCase },
+  { what: 'x87 instructions', file: 'recording-x87.jsonl', forms: [...x87Forms()], count: (): number => X87_CASES, makeCase: x87Case },
+] as const;
 
-describe('vector instructions, against a recorded processor', () => {
+describe.each(RECORDINGS)('$what, against a recorded processor', ({ file, forms, count, makeCase }) => {
+  const recording = readRecording(file);
+
   it('are recorded whole', () => {
-    const forms = [...vectorForms()];
-    expect(forms.map(({ name }) => name)).toEqual([...rows.keys()]);
-    expect(forms.length).toBe(manifest.forms);
-    expect(forms.reduce((sum, one) => sum + casesOf(one), 0)).toBe(manifest.cases);
+    expect(forms.map(({ name }) => name)).toEqual([...recording.rows.keys()]);
+    expect(forms.length).toBe(recording.forms);
+    expect(forms.reduce((sum, form) => sum + count(form as never), 0)).toBe(recording.cases);
   });
 
   it('leave every register, flag, exception and byte of memory as it does', () => {
     const found: string[] = [];
-    for (const one of vectorForms()) {
-      rows.get(one.name)!.forEach((line, number) => {
-        const { code, state } = vectorCase(one, number);
+    for (const form of forms) {
+      recording.rows.get(form.name)!.forEach((line, number) => {
+        const { code, state } = makeCase(form as never, number);
         const theirs = recordedState(state, JSON.parse(line) as (number | string)[]);
         const difference = differences(ownState(code, state), theirs);
-        if (difference.length > 0) found.push(`${one.name} #${number} ${Buffer.from(code).toString('hex')}: ${difference.slice(0, 6).join(', ')}`);
+        if (difference.length > 0) found.push(`${form.name} #${number} ${Buffer.from(code).toString('hex')}: ${difference.slice(0, 6).join(', ')}`);
       });
     }
     expect(found).toEqual([]);

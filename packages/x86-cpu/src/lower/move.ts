@@ -214,6 +214,8 @@ for (const op of [Op.Nop, Op.Prefetch, Op.Endbr, Op.Lfence, Op.Mfence, Op.Sfence
   moves.set(op, () => undefined);
 }
 // A cache line flush reads its byte, as far as faults go.
-moves.set(Op.Clflush, (b) => {
-  b.withAddress((form, fields) => b.emit(`load1.${form}`, b.temporary(Temporary.first), ...fields));
-});
+for (const op of [Op.Clflush, Op.Clflushopt, Op.Clwb] as const) {
+  moves.set(op, (b) => {
+    b.withAddress((form, fields) => b.emit(`load1.${form}`, b.temporary(Temporary.first), ...fields));
+  });
+}

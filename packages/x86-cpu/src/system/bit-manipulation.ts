@@ -32,11 +32,17 @@ function setRegister(core: Core, operand: Operand, value: bigint): void {
   writeRegister(core, operand.reg, operand.size, Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
 }
 
-/** ZF and SF by the result, CF as given, OF clear; AF and PF, undefined, clear. */
+/** ZF and SF by the result, CF as given, OF clear; PF, undefined, by the result as ever, AF clear. */
 function setFlags(core: Core, result: bigint, size: number, carry: boolean): void {
   const zero = result === 0n ? Flag.zf : 0;
   const sign = (result >> BigInt(8 * size - 1)) & 1n ? Flag.sf : 0;
-  core.writeFlags((core.readFlags() & ~ARITHMETIC) | zero | sign | (carry ? Flag.cf : 0));
+  core.writeFlags((core.readFlags() & ~ARITHMETIC) | zero | sign | parity(result) | (carry ? Flag.cf : 0));
+}
+
+function parity(result: bigint): number {
+  let low = Number(result & 0xffn);
+  low ^= low >> 4;
+  return (0x9669 >> (low & 15)) & 1 ? Flag.pf : 0;
 }
 
 type TwoOperands = (x: bigint, y: bigint, bits: number) => bigint;
@@ -99,13 +105,13 @@ function defineWithFlags(op: Op, f: TwoOperands, carry: (x: bigint, y: bigint, b
 defineWithFlags(Op.Andn, (x, y) => ~x & y, () => false);
 defineWithFlags(Op.Bzhi, (x, y) => ((y & 0xffn) >= 64n ? x : x & ((1n << (y & 0xffn)) - 1n)), (_, y, bits) => (y & 0xffn) > BigInt(bits - 1));
 
-/** ZF by the result; SF, undefined, clear. */
+/** ZF by the result; of what is undefined AF and PF are set and SF is clear, as recorded. */
 bitManipulation.set(Op.Bextr, (core, instruction) => {
   const [destination, source, control] = instruction.operands;
   const fields = valueOf(core, instruction, control);
   const result = (valueOf(core, instruction, source) >> (fields & 0xffn)) & ((1n << ((fields >> 8n) & 0xffn)) - 1n);
   setRegister(core, destination, result);
-  core.writeFlags((core.readFlags() & ~ARITHMETIC) | (result === 0n ? Flag.zf : 0));
+  core.writeFlags((core.readFlags() & ~ARITHMETIC) | Flag.af | Flag.pf | (result === 0n ? Flag.zf : 0));
   return Outcome.Done;
 });
 

@@ -16,12 +16,13 @@ describe('CPUID', () => {
     }
   });
 
-  it('claims long mode, NX, 1 GiB pages and RDTSCP, and no FPU, SSE, XSAVE or hypervisor', () => {
+  it('claims long mode, NX, 1 GiB pages, RDTSCP and the vector instructions it has, and no AVX, OSXSAVE or hypervisor', () => {
     cpuidOf('intel', 0x80000001, 0, out);
     for (const bit of [11, 20, 26, 27, 29]) expect((out[3]! >>> bit) & 1).toBe(1);
     cpuidOf('intel', 1, 0, out);
-    for (const bit of [0, 23, 24, 25, 26]) expect((out[3]! >>> bit) & 1).toBe(0);
-    for (const bit of [0, 9, 19, 20, 26, 27, 28, 31]) expect((out[2]! >>> bit) & 1).toBe(0);
+    for (const bit of [0, 23, 24, 25, 26]) expect((out[3]! >>> bit) & 1).toBe(1);
+    for (const bit of [0, 1, 9, 19, 20, 25, 26, 30]) expect((out[2]! >>> bit) & 1).toBe(1);
+    for (const bit of [27, 28, 29, 31]) expect((out[2]! >>> bit) & 1).toBe(0);
   });
 
   it('reaches the guest through the instruction', () => {
@@ -131,7 +132,7 @@ describe('CMPXCHG16B', () => {
 
 describe('instructions that do not exist here', () => {
   it('are #UD', () => {
-    for (const bytes of [code('0f 28 c1'), code('d9 c0'), code('0f c7 f0'), code('06'), code('f0 01 c0')]) {
+    for (const bytes of [code('c5 f8 28 c1'), code('0f 0a'), code('06'), code('f0 01 c0')]) {
       const guest = new Guest().load(bytes);
       expect(guest.finish()).toBe(Stop.Halted);
       expect(guest.handled).toBe(6);

@@ -124,19 +124,25 @@ export function scale(env: FloatEnvironment, x: bigint, y: bigint): bigint {
   return roundTo(EXTENDED, env, a.negative, a.significand, a.exponent + (b.negative ? -distance : distance));
 }
 
+/** Result and condition codes; these are undefined where no quotient was made. */
+export interface Remainder {
+  readonly result: bigint;
+  readonly conditions: number | undefined;
+}
+
 /**
  * FPREM (truncating) and FPREM1 (to nearest): exact. A quotient of more than 63 bits is taken down in steps (C2 set); else its low three bits go to C0, C3
  * and C1 (SDM volume 2, FPREM).
  */
-export function remainder(env: FloatEnvironment, x: bigint, y: bigint, nearest: boolean): { result: bigint; conditions: number } {
+export function remainder(env: FloatEnvironment, x: bigint, y: bigint, nearest: boolean): Remainder {
   const a = unpack(EXTENDED, x);
   const b = unpack(EXTENDED, y);
-  const plain = (result: bigint): { result: bigint; conditions: number } => ({ result, conditions: 0 });
+  const plain = (result: bigint): Remainder => ({ result, conditions: undefined });
   if (a.class === FloatClass.Unsupported || b.class === FloatClass.Unsupported) return plain(invalid(env));
   if (isNan(a) || isNan(b)) return plain(add(EXTENDED, env, x, y, 'x87'));
   if (a.class === FloatClass.Infinity || b.class === FloatClass.Zero) return plain(invalid(env));
   if (a.denormal || b.denormal) env.flags |= FloatFlag.Denormal;
-  if (a.class === FloatClass.Zero || b.class === FloatClass.Infinity) return plain(x);
+  if (a.class === FloatClass.Zero || b.class === FloatClass.Infinity) return { result: x, conditions: 0 };
   const top = (value: FloatValue): number => value.exponent + value.significand.toString(2).length;
   const distance = top(a) - top(b);
   const exponent = Math.min(a.exponent, b.exponent);

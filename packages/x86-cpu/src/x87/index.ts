@@ -27,14 +27,13 @@ function compareWith(unit: X87Unit, x: bigint, y: bigint, signaling: boolean): n
   return unit.hasStackFault ? Order.Unordered : compareExtended(unit.env, x, y, signaling);
 }
 
-/** FCOM and its kin: conditions, then as many pops; nothing of it when an exception is not masked but the conditions. */
+/** FCOM and its kin: conditions, then as many pops; an exception that is not masked keeps the pops from happening. */
 function compareStack(unit: X87Unit, y: () => bigint, signaling: boolean, pops: number): void {
   unit.begin();
   const x = unit.operand(0);
   const order = compareWith(unit, x, y(), signaling);
   unit.end();
-  unit.status &= unit.hasStackFault ? ~0 : ~Status.c1;
-  if (!unit.isBlocked) unit.setConditions(conditionsOf(order));
+  unit.setConditions(conditionsOf(order));
   if (!unit.isBlocked) for (let i = 0; i < pops; i++) unit.pop();
 }
 
@@ -44,12 +43,10 @@ function compareFlags(core: Core, unit: X87Unit, i: number, signaling: boolean, 
   const x = unit.operand(0);
   const y = unit.operand(i);
   const order = compareWith(unit, x, y, signaling);
-  unit.end();
-  unit.status &= unit.hasStackFault ? ~0 : ~Status.c1;
-  if (unit.isBlocked) return;
+  unit.end(true);
   const flags = { [Order.Less]: Flag.cf, [Order.Equal]: Flag.zf, [Order.Greater]: 0, [Order.Unordered]: Flag.cf | Flag.zf | Flag.pf }[order]!;
   core.writeFlags((core.readFlags() & ~(Flag.cf | Flag.pf | Flag.zf | Flag.af | Flag.sf | Flag.of)) | flags);
-  for (let n = 0; n < pops; n++) unit.pop();
+  if (!unit.isBlocked) for (let n = 0; n < pops; n++) unit.pop();
 }
 
 /** ST(to) = ST(to) op value. */
@@ -95,6 +92,11 @@ function copyTo(unit: X87Unit, i: number, pop: boolean): void {
   if (unit.isBlocked) return;
   unit.setBits(i, value);
   if (pop) unit.pop();
+}
+
+function free(unit: X87Unit, i: number): void {
+  unit.free(i);
+  unit.status &= ~Status.c1;
 }
 
 function exchange(unit: X87Unit, i: number): void {
@@ -195,12 +197,14 @@ function d9(unit: X87Unit, modrm: number): boolean {
       unit.begin();
       const x = unit.operand(0);
       const y = unit.operand(1);
-      const { result, conditions } = unit.hasStackFault ? { result: indefiniteOf(EXTENDED), conditions: 0 } : remainder(unit.env, x, y, modrm === 0xf5);
+      const { result, conditions } = unit.hasStackFault ? { result: indefiniteOf(EXTENDED), conditions: undefined } : remainder(unit.env, x, y, modrm === 0xf5);
       unit.env.roundedUp = false;
       unit.end();
+      // Without a quotient only C2 and C1 are cleared.
+      if (conditions === undefined) unit.status &= ~Status.c2;
       if (unit.isBlocked) return true;
       unit.setBits(0, result);
-      unit.status = (unit.status & ~Status.conditions) | conditions;
+      if (conditions !== undefined) unit.status = (unit.status & ~Status.conditions) | conditions;
       return true;
     }
     case 0xf6:
@@ -250,7 +254,7 @@ function conditionalMove(core: Core, unit: X87Unit, i: number, row: number, nega
   unit.begin();
   unit.operand(0);
   const value = unit.operand(i);
-  unit.end();
+  unit.end(true);
   if (unit.isBlocked) return;
   if (unit.hasStackFault) unit.setBits(0, indefiniteOf(EXTENDED));
   else if (holds !== negate) unit.setBits(0, value);
@@ -269,8 +273,12 @@ function registerForm(core: Core, unit: X87Unit, opcode: number, modrm: number):
     case 1:
       if (row === 0) push(unit, st);
       else if (row === 1) exchange(unit, i);
-      else if (row === 3) copyTo(unit, i, true);
-      else return d9(unit, modrm);
+      else if (row === 3) {
+        // FSTP without a stack fault: an empty register is not copied.
+        if (!unit.isEmpty(0)) unit.setBits(i, unit.bits(0));
+        unit.pop();
+        unit.status &= ~Status.c1;
+      } else return d9(unit, modrm);
       return true;
     case 2:
       if (row < 4) conditionalMove(core, unit, i, row, false);
@@ -298,7 +306,7 @@ function registerForm(core: Core, unit: X87Unit, opcode: number, modrm: number):
       return true;
     }
     case 5:
-      if (row === 0) unit.free(i);
+      if (row === 0) free(unit, i);
       else if (row === 1) exchange(unit, i);
       else if (row === 2 || row === 3) copyTo(unit, i, row === 3);
       else if (row === 4 || row === 5) compareStack(unit, st, false, row - 4);
@@ -306,7 +314,7 @@ function registerForm(core: Core, unit: X87Unit, opcode: number, modrm: number):
       return true;
     default:
       if (row === 0) {
-        unit.free(i);
+        free(unit, i);
         unit.pop();
       } else if (row === 1) exchange(unit, i);
       else if (row === 2 || row === 3) copyTo(unit, i, true);

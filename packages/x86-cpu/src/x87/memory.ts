@@ -43,6 +43,8 @@ export function loadInteger(core: Core, unit: X87Unit, address: Linear, size: nu
 export function storeFloat(core: Core, unit: X87Unit, address: Linear, size: number): boolean {
   const value = unit.operand(0);
   const raw = size === 10 ? value : convert(EXTENDED, FORMATS[size]!, unit.env, value);
+  // A store looks at no denormals.
+  unit.env.flags &= ~FloatFlag.Denormal;
   if (unit.env.flags & ~unit.env.masked & ~FloatFlag.Precision) {
     probe(core, address, size);
     return false;

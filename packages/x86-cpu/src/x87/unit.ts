@@ -142,12 +142,14 @@ export class X87Unit {
     return (env.flags & ~env.masked & (FloatFlag.Invalid | FloatFlag.Denormal | FloatFlag.DivideByZero)) !== 0;
   }
 
-  /** Moves the instruction's flags and C1 into the status word. */
-  end(): void {
+  /** Moves the instruction's flags and C1 into the status word; `keepC1`: only a stack fault changes C1. */
+  end(keepC1 = false): void {
     const { env } = this;
+    // An invalid operation is found before a denormal operand.
+    if (env.flags & FloatFlag.Invalid) env.flags &= ~FloatFlag.Denormal;
     let { flags } = env;
     if (this.isBlocked) flags &= FloatFlag.Invalid | FloatFlag.Denormal | FloatFlag.DivideByZero;
-    let status = (this.status & ~Status.c1) | flags;
+    let status = (keepC1 && this.#stackFault < 0 ? this.status : this.status & ~Status.c1) | flags;
     if (this.#stackFault >= 0) status |= Status.stackFault | (this.#stackFault === 1 ? Status.c1 : 0);
     else if (env.roundedUp && flags & FloatFlag.Precision) status |= Status.c1;
     this.status = status;
@@ -162,7 +164,8 @@ export class X87Unit {
   push(value: bigint): void {
     if (!this.isEmpty(7)) {
       this.env.flags |= FloatFlag.Invalid;
-      this.#stackFault = 1;
+      // An empty operand has come first.
+      if (this.#stackFault < 0) this.#stackFault = 1;
       if (this.isBlocked) return;
       value = indefiniteOf(EXTENDED);
     } else if (this.isBlocked) {

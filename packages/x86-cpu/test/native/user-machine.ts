@@ -100,7 +100,7 @@ export class UserMachine {
     this.#processor.stateChanged();
   }
 
-  /** Puts an FXSAVE image into place, of which the x87's stack top is 0; after `prepare`. SSE is enabled. */
+  /** Puts an FXSAVE image into place; after `prepare`. SSE is enabled. */
   prepareVectors(image: Uint8Array): void {
     const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
     const { bytes } = this.#processor;
@@ -109,7 +109,8 @@ export class UserMachine {
     this.#state.setUint16(stateLayout.x87Status, view.getUint16(2, true), true);
     this.#state.setUint16(stateLayout.x87Tag, image[4]!, true);
     this.#state.setUint32(stateLayout.mxcsr, view.getUint32(24, true), true);
-    bytes.set(image.subarray(32, 160), stateLayout.x87);
+    const top = (view.getUint16(2, true) >> 11) & 7;
+    for (let i = 0; i < 8; i++) bytes.set(image.subarray(32 + 16 * i, 48 + 16 * i), stateLayout.x87 + 16 * ((top + i) & 7));
     bytes.set(image.subarray(160, 416), stateLayout.xmm);
     this.#processor.stateChanged();
   }
