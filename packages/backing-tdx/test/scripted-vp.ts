@@ -1,5 +1,5 @@
 /** The paravisor half over an ioctl line whose `run` and TDVPS fields are what the test says. */
-import { Errno, RunStatus, TdcallLeaf, TdxStatus, U64, VmcsField, VmxExit, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
+import { Errno, HvRegister, HvStatus, RunStatus, TdcallLeaf, TdxStatus, U64, VmcsField, VmxExit, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, HclVp, ReadonlyU64, TdcallArgument, TdxRunPage } from '@paravisor/hcl-protocol';
 import { EmulationStatus, FlatMemory, LocalApic, LocalApicSet, MsrStatus, Synic, VmTimeAccess, VmTimeGuestTimer, VpAssistPage, silentTimerObserver } from '@paravisor/virt-core';
 import type { BackingVpContext, ExitHandlers } from '@paravisor/virt-core';
@@ -49,8 +49,9 @@ class ScriptedHclVp implements HclVp {
   getVpRegister(): number {
     return 0;
   }
-  setVpRegister(): number {
-    return 0;
+  /** The kernel's XSETBV takes x87 state with or without SSE. */
+  setVpRegister(name: number, value: ReadonlyU64): number {
+    return name === HvRegister.Xfem && value.hi === 0 && (value.lo === 1 || value.lo === 3) ? HvStatus.Success : HvStatus.InvalidParameter;
   }
   pvalidate(): number {
     return Errno.ENOTTY;

@@ -104,7 +104,12 @@ export const HvCpuid = {
 export const HvIsolationType = { None: 0, Vbs: 1, Snp: 2, Tdx: 3 } as const;
 
 /** Hyper-V VP register names VTL2 may ask of its host. */
-export const HvRegister = { VpIndex: 0x00090003, TimeRefCount: 0x00090004 } as const;
+export const HvRegister = {
+  VpIndex: 0x00090003,
+  TimeRefCount: 0x00090004,
+  /** XCR0. */
+  Xfem: 0x00040005,
+} as const;
 
 /** Hypercall status codes. */
 export const HvStatus = {

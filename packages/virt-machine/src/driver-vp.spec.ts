@@ -111,6 +111,7 @@ function build(costs: CostModel): void {
     currentTick: () => clock.now,
     callHostFromCurrent: () => host.call(ExitReason.tdvmcall),
     lastVtl: () => 0,
+    writeXcr0: (value) => value.lo === 1,
   });
 }
 

@@ -60,6 +60,8 @@ export interface DriverVpParts {
   readonly callHostFromCurrent: () => void;
   /** The lower VTL that ran last. */
   readonly lastVtl: () => number;
+  /** The kernel executes XSETBV: its CPU has one XCR0 for all VTLs. False where it faults. */
+  readonly writeXcr0: (value: ReadonlyU64) => boolean;
 }
 
 export type DriverVpState = {
@@ -256,9 +258,14 @@ export class DriverVp implements HclVp {
     return answers.status(status);
   }
 
-  /** A hypercall to the host, which lets VTL2 write none of its registers. */
-  setVpRegister(_name: number, _value: ReadonlyU64): number {
+  /** XCR0 the kernel writes itself; else a hypercall to the host, which lets VTL2 write none of its registers. */
+  setVpRegister(name: number, value: ReadonlyU64): number {
     this.#enterIoctl();
+    if (name === HvRegister.Xfem) {
+      const written = this.#parts.writeXcr0(value);
+      this.#leaveIoctl();
+      return written ? HvStatus.Success : HvStatus.InvalidParameter;
+    }
     this.#callHost();
     this.#leaveIoctl();
     return this.#parts.answers.status(HvStatus.InvalidParameter);

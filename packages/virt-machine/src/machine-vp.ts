@@ -1,6 +1,7 @@
 /** One VP of a machine: its register contexts and pages, and the way to run a context in virtual time. */
 import { restoreBytes, saveBytes } from '@paravisor/hcl-protocol';
-import { createProcessor } from '@paravisor/x86-cpu';
+import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
+import { XCR0_SUPPORTED, createProcessor, stateLayout } from '@paravisor/x86-cpu';
 import type { MachineMemory, Processor, ProcessorState } from '@paravisor/x86-cpu';
 import type { VpClock, VpClockState } from './clock.js';
 import type { GuestStop, VpMachine } from './contract.js';
@@ -68,6 +69,13 @@ export class MachineVp implements VpMachine {
       clock.attach(processor);
       return processor;
     });
+  }
+
+  /** XSETBV in VTL2's kernel: what no processor of the VP takes faults and changes nothing. */
+  writeXcr0(value: ReadonlyU64): boolean {
+    if (value.hi !== 0 || (value.lo & ~XCR0_SUPPORTED) !== 0 || (value.lo & 1) === 0) return false;
+    for (const { i32 } of this.processors) i32[stateLayout.xcr0 >> 2] = value.lo;
+    return true;
   }
 
   runGuest(processor: Processor, deadlineTicks: number): GuestStop {

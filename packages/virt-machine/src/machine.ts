@@ -167,6 +167,7 @@ export function createMachine(options: MachineOptions): Machine {
       currentTick,
       callHostFromCurrent,
       lastVtl: () => vp.lastVtl,
+      writeXcr0: (value) => vp.writeXcr0(value),
     });
   });
 

@@ -3,5 +3,6 @@ export * from './contract.js';
 export { createMachineMemory } from './memory/machine-memory.js';
 export type { MachineMemory, MachineMemoryOptions } from './memory/machine-memory.js';
 export { stateLayout } from './memory/layout.js';
+export { XCR0_SUPPORTED } from './system/control-registers.js';
 export { createProcessor } from './processor/create.js';
 export { cpuidOf } from './system/cpuid.js';

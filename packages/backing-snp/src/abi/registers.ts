@@ -2,8 +2,9 @@
 
 export const Efer = { Svme: 1 << 12 } as const;
 export const Cr4 = { Pce: 1 << 8, Osxsave: 1 << 18 } as const;
-/** XCR0 with x87 state, the only state the guest's processor has for it. */
+/** XCR0: x87 state, which is always on, and all the state the guest's processor has, with SSE. */
 export const XCR0_X87 = 1;
+export const XCR0_ALL = 3;
 /** Reset values of debug registers (APM table 14-1). */
 export const DR6_RESET = 0xffff0ff0 | 0;
 export const DR7_RESET = 0x400;

@@ -3,7 +3,7 @@ import { EventInject, SvmExit, SvmIoInfo, U64 } from '@paravisor/hcl-protocol';
 import type { HclVp, Vmsa } from '@paravisor/hcl-protocol';
 import { EmulationStatus, MsrStatus } from '@paravisor/virt-core';
 import type { ExitHandlers } from '@paravisor/virt-core';
-import { Cr4, Vector, XCR0_X87, matchesNestedPageFault, viewExitMessage } from '../abi/index.js';
+import { Cr4, Vector, XCR0_ALL, XCR0_X87, matchesNestedPageFault, viewExitMessage } from '../abi/index.js';
 import type { ExitMessage } from '../abi/index.js';
 import { clearInterruptShadow, injectException } from './pending-events.js';
 
@@ -167,12 +167,13 @@ export class ExitDispatch {
     return true;
   }
 
-  /** XSETBV (APM volume 4): only XCR 0, at CPL 0, and only the value it has, x87 state alone: others are refused as by a processor without more. */
+  /** XSETBV (APM volume 4): only XCR 0, at CPL 0, x87 state with or without SSE: more the processor does not have. */
   #xsetbv(): void {
     const vmsa = this.#vmsa;
     const allowed = vmsa.rcx.lo === 0 && vmsa.cpl === 0 && (vmsa.cr4.lo & Cr4.Osxsave) !== 0;
-    if (!allowed || vmsa.rdx.lo !== 0 || vmsa.rax.lo !== XCR0_X87) return this.#generalProtection();
-    vmsa.xcr0.setParts(XCR0_X87, 0);
+    const value = vmsa.rax.lo;
+    if (!allowed || vmsa.rdx.lo !== 0 || (value & ~XCR0_ALL) !== 0 || (value & XCR0_X87) === 0) return this.#generalProtection();
+    vmsa.xcr0.setParts(value, 0);
     this.#advance();
   }
 

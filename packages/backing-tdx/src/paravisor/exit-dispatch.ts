@@ -1,6 +1,6 @@
 /** What user mode does about an exit of a lower VTL, by VMX basic exit reason. */
-import { HvMsr, InterruptionInfo, IoQualification, TdcallLeaf, TdxStatus, TdxVpStateFlag, U64, VmxExit, VmxExitReason } from '@paravisor/hcl-protocol';
-import type { TdxRunPage } from '@paravisor/hcl-protocol';
+import { HvRegister, HvStatus, HvMsr, InterruptionInfo, IoQualification, TdcallLeaf, TdxStatus, TdxVpStateFlag, U64, VmxExit, VmxExitReason } from '@paravisor/hcl-protocol';
+import type { HclVp, TdxRunPage } from '@paravisor/hcl-protocol';
 import { GuestActivity, MsrStatus } from '@paravisor/virt-core';
 import type { ExitHandlers, GuestRegisters } from '@paravisor/virt-core';
 import { ControlRegisters, CrOutcome } from './control-registers.js';
@@ -11,8 +11,6 @@ const GENERAL_PROTECTION = 13;
 const MSR_EFER = 0xc0000080;
 /** R10 of TDG.VP.VMCALL: TDVMCALL_STATUS invalid operand (GHCI). */
 const TDVMCALL_INVALID_OPERAND_HIGH = 0x80000000 | 0;
-/** The only state the guest's processor has for XCR0. */
-const XCR0_X87 = 1;
 const CR4_OSXSAVE = 1 << 18;
 const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
 
@@ -26,15 +24,17 @@ export class ExitDispatch {
   readonly #vtl: LowerVtl;
   readonly #registers: GuestRegisters;
   readonly #handlers: ExitHandlers;
+  readonly #hcl: Pick<HclVp, 'setVpRegister'>;
   readonly #controlRegisters: ControlRegisters;
   readonly #value = new U64();
   readonly #cpuid = new Int32Array(4);
 
-  constructor(page: TdxRunPage, vtl: LowerVtl, registers: GuestRegisters, handlers: ExitHandlers) {
+  constructor(page: TdxRunPage, vtl: LowerVtl, registers: GuestRegisters, handlers: ExitHandlers, hcl: Pick<HclVp, 'setVpRegister'>) {
     this.#page = page;
     this.#vtl = vtl;
     this.#registers = registers;
     this.#handlers = handlers;
+    this.#hcl = hcl;
     this.#controlRegisters = new ControlRegisters(vtl, registers);
   }
 
@@ -203,12 +203,12 @@ export class ExitDispatch {
     this.#handlers.emulateMmio(this.#vtl.vtl, this.#value.set(r8).toNumber());
   }
 
-  /** XCR0 can only have the value it has, x87 state alone: others are refused as by a processor without more, and nothing is to be kept. */
+  /** Only XCR 0, at CPL 0 with CR4.OSXSAVE; the kernel writes it, and what the processor does not take is #GP (openvmm `validate_xsetbv_exit`). */
   #xsetbv(): void {
     const { gpr } = this.#page.context.gprList;
     this.#registers.readCr(4, this.#value);
     const allowed = this.#cpl() === 0 && (this.#value.lo & CR4_OSXSAVE) !== 0 && gpr[Gpr.Rcx]!.lo === 0;
-    if (!allowed || gpr[Gpr.Rdx]!.lo !== 0 || gpr[Gpr.Rax]!.lo !== XCR0_X87) return this.#generalProtection();
+    if (!allowed || this.#hcl.setVpRegister(HvRegister.Xfem, this.#value.setParts(gpr[Gpr.Rax]!.lo, gpr[Gpr.Rdx]!.lo)) !== HvStatus.Success) return this.#generalProtection();
     this.#advance();
   }
 

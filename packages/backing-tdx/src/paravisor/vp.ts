@@ -76,7 +76,7 @@ export class TdxVp implements BackingVp, TdxTimerVp {
     this.#vtls = apics.map((apic, vtl) => {
       const state = new LowerVtl(vtl, this.#access, apic, makePages[vtl]!);
       const registers = new TdxGuestRegisters(page, state);
-      return { state, registers, exits: new ExitDispatch(page, state, registers, handlers) };
+      return { state, registers, exits: new ExitDispatch(page, state, registers, handlers, hcl) };
     });
     this.#apicPage = apicPage!;
     // No proxied interrupt may come before user mode asks for it (facts of the run page at VP creation).

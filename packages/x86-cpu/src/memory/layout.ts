@@ -61,8 +61,6 @@ export const StateOffset = {
    * whenever those change, and used outside 64-bit mode.
    */
   segmentBounds: 0x290,
-  /** The four entries that PAE paging holds in registers. */
-  pdptes: 0x4b0,
   /** XMM0 .. XMM15. */
   xmm: 0x300,
   /** Registers R0 .. R7 of the x87, 16 bytes apart, by number, not from the top of the stack; MMX registers are their significands. */
@@ -81,6 +79,8 @@ export const StateOffset = {
   mxcsr: 0x49c,
   /** u64: what RDRAND and RDSEED go on from. */
   random: 0x4a0,
+  /** The four entries that PAE paging holds in registers. */
+  pdptes: 0x4b0,
 } as const;
 
 /** Bytes of a segment record. */

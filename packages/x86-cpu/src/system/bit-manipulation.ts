@@ -105,13 +105,13 @@ function defineWithFlags(op: Op, f: TwoOperands, carry: (x: bigint, y: bigint, b
 defineWithFlags(Op.Andn, (x, y) => ~x & y, () => false);
 defineWithFlags(Op.Bzhi, (x, y) => ((y & 0xffn) >= 64n ? x : x & ((1n << (y & 0xffn)) - 1n)), (_, y, bits) => (y & 0xffn) > BigInt(bits - 1));
 
-/** ZF by the result; of what is undefined AF and PF are set and SF is clear, as recorded. */
+/** ZF by the result; of what is undefined PF is by the result, AF set and SF clear, as recorded. */
 bitManipulation.set(Op.Bextr, (core, instruction) => {
   const [destination, source, control] = instruction.operands;
   const fields = valueOf(core, instruction, control);
   const result = (valueOf(core, instruction, source) >> (fields & 0xffn)) & ((1n << ((fields >> 8n) & 0xffn)) - 1n);
   setRegister(core, destination, result);
-  core.writeFlags((core.readFlags() & ~ARITHMETIC) | Flag.af | Flag.pf | (result === 0n ? Flag.zf : 0));
+  core.writeFlags((core.readFlags() & ~ARITHMETIC) | Flag.af | parity(result) | (result === 0n ? Flag.zf : 0));
   return Outcome.Done;
 });
 

@@ -12,18 +12,15 @@ const VENDOR = {
   amd: { words: ['Auth', 'enti', 'cAMD'], signature: 0x00a10f11 },
 } as const;
 
-/** Leaf 1: EDX DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, PSE-36, CLFSH; ECX CMPXCHG16B, PCID, MOVBE, POPCNT. */
-const LEAF_1_EDX = bits(2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 17, 19);
-const LEAF_1_ECX = bits(13, 17, 22, 23);
-/** Leaf 7: EBX FSGSBASE, SMEP, INVPCID, SMAP; ECX UMIP. */
-const LEAF_7_EBX = bits(0, 7, 10, 20);
-const LEAF_7_ECX = bits(2);
-/** Leaf 1: EDX FPU, DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, CLFSH, MMX, FXSR, SSE, SSE2; ECX SSE3, PCLMULQDQ, SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, XSAVE, RDRAND. */
-const LEAF_1_EDX = bits(0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 19, 23, 24, 25, 26);
-const LEAF_1_ECX = bits(0, 1, 9, 13, 19, 20, 22, 23, 25, 26, 30);
-/** Leaf 7: EBX FSGSBASE, BMI1, SMEP, BMI2, RDSEED, ADX, SMAP, CLFLUSHOPT, CLWB, SHA; ECX RDPID. */
-const LEAF_7_EBX = bits(0, 3, 7, 8, 18, 19, 20, 23, 24, 29);
-const LEAF_7_ECX = bits(22);
+/**
+ * Leaf 1: EDX FPU, DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, PSE-36, CLFSH, MMX, FXSR, SSE, SSE2; ECX SSE3, PCLMULQDQ, SSSE3, CMPXCHG16B, PCID,
+ * SSE4.1, SSE4.2, MOVBE, POPCNT, AES, XSAVE, RDRAND.
+ */
+const LEAF_1_EDX = bits(0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 16, 17, 19, 23, 24, 25, 26);
+const LEAF_1_ECX = bits(0, 1, 9, 13, 17, 19, 20, 22, 23, 25, 26, 30);
+/** Leaf 7: EBX FSGSBASE, BMI1, SMEP, BMI2, INVPCID, RDSEED, ADX, SMAP, CLFLUSHOPT, CLWB, SHA; ECX UMIP, RDPID. */
+const LEAF_7_EBX = bits(0, 3, 7, 8, 10, 18, 19, 20, 23, 24, 29);
+const LEAF_7_ECX = bits(2, 22);
 /** Leaf 0xD: x87 and SSE state, in the legacy region and its header; XSAVEOPT. */
 const XSAVE_BYTES = 576;
 const LEAF_D_1_EAX = bits(0);
@@ -74,10 +71,6 @@ export function cpuidOf(vendor: 'intel' | 'amd', leaf: number, subleaf: number, 
       if (subleaf !== 0) return;
       out[EBX] = LEAF_7_EBX;
       out[ECX] = LEAF_7_ECX;
-      if (subleaf === 0) {
-        out[EBX] = LEAF_7_EBX;
-        out[ECX] = LEAF_7_ECX;
-      }
       return;
     case 0xd:
       if (subleaf === 0) {

@@ -23,10 +23,8 @@ export { Outcome } from './outcome.js';
 
 /** By `Op`; undefined are instructions that this processor does not have, which are #UD. */
 export const systemInstructions: readonly (SystemInstruction | undefined)[] = ((): (SystemInstruction | undefined)[] => {
-  const table = new Array<SystemInstruction | undefined>(OP_COUNT).fill(undefined);
-  for (const family of [controlRegisters, decimal, farCalls, fastCalls, frames, msrs, portIo, processorState, returns, segments, strings, transfers, translations, wideExchange]) {
   const table = new Array<SystemInstruction | undefined>(ALL_OP_COUNT).fill(undefined);
-  for (const family of [bitManipulation, controlRegisters, decimal, farCalls, fastCalls, frames, msrs, portIo, processorState, returns, segments, simdInstructions, strings, transfers, wideExchange, x87Instructions]) {
+  for (const family of [bitManipulation, controlRegisters, decimal, farCalls, fastCalls, frames, msrs, portIo, processorState, returns, segments, simdInstructions, strings, transfers, translations, wideExchange, x87Instructions]) {
     for (const [op, instruction] of family) table[op] = instruction;
   }
   return table;

@@ -24,7 +24,6 @@ const isOneOf =
 
 /** All of them. What differs otherwise is an error; a row without a case is one too. */
 export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
-  known('CPUID does not report the instruction here: #UD', 'processor', 6, isOneOf(Op.Invpcid)),
   known('the emulator leaves IOPL to its owner', 'emulator', undefined, isOneOf(Op.In, Op.Out, Op.Ins, Op.Outs)),
   known('AMD: UD0 and UD1 take no ModRM byte, so that their ends are never fetched', 'processor', 14, isOneOf(Op.Ud0, Op.Ud1)),
   known('AMD: LOCK MOV CR0 is MOV CR8 (APM volume 3, MOV CRn)', 'both', 6, ({ op, lock }) => op === Op.MovCr && lock),
