@@ -50,7 +50,9 @@ export function roundTo(format: FloatFormat, env: FloatEnvironment, negative: bo
   const length = bitLength(significand);
   // Exponent of the leading bit.
   let top = exponent + length - 1;
-  let { kept, inexact, up } = shiftAndRound(significand, length - precision, rest, env.rounding, negative);
+  const rounded = shiftAndRound(significand, length - precision, rest, env.rounding, negative);
+  const { inexact, up } = rounded;
+  let { kept } = rounded;
   if (kept >> BigInt(precision) !== 0n) {
     kept >>= 1n;
     top++;

@@ -15,8 +15,6 @@ import { moveInstructions } from './moves.js';
 import { stateImages } from './state-images.js';
 import { stringInstructions } from './strings.js';
 
-export { VectorUnit } from './vector-unit.js';
-
 /** Destination and source of one size; an immediate in the source's place is a count of shifts. */
 function plain(f: VectorFunction, aligned = true): SystemInstruction {
   return (core, instruction) => {

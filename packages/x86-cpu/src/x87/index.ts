@@ -18,8 +18,6 @@ import { loadDecimal, loadFloat, loadInteger, storeDecimal, storeFloat, storeInt
 import { Status } from './unit.js';
 import type { X87Unit } from './unit.js';
 
-export { X87Unit } from './unit.js';
-
 export const x87Instructions: SystemInstructions = new Map();
 
 /** Compares ST(0) with a value; the operands are fetched already, so that an empty one has left its mark. */

@@ -36,7 +36,8 @@ export class X87Unit {
   /** Bit 6 is one always. */
   set control(value: number) {
     this.#view.setUint16(StateOffset.x87Control, (value & 0x1f3f) | 0x40, true);
-    this.status = this.status;
+    const { status } = this;
+    this.status = status;
   }
 
   get status(): number {

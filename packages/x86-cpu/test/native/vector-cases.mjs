@@ -101,10 +101,10 @@ export function vectorCase(form, number) {
   const reg = words.find((word) => word.startsWith('/')) === undefined ? next() & 7 : Number(words.find((word) => word.startsWith('/')).slice(1));
   const misaligned = next() % 8 === 0 ? next() % 16 : 0;
   // [rbx + disp8]; registers that addresses stand in are not destinations.
-  const generalDestination = /^G/.test(row.operands) || (/^(E|R)/.test(row.operands) && kind === 'register');
+  const generalDestination = row.operands.startsWith('G') || (/^(E|R)/.test(row.operands) && kind === 'register');
   const safe = (register) => (generalDestination || /[ER][ywbd]/.test(row.operands) ? [0, 1, 2, 5, 6, 8, 9, 10][register] & 7 : register);
   const rmRegister = safe(next() & 7);
-  const regField = /^G/.test(row.operands) ? safe(reg) : reg;
+  const regField = row.operands.startsWith('G') ? safe(reg) : reg;
   const modrm = kind === 'memory' ? [0x43 | (regField << 3), 16 * (next() % 4) + misaligned] : [0xc0 | (regField << 3) | rmRegister];
   const escape = row.opcode > 0xffff ? [0x0f, (row.opcode >> 8) & 0xff] : [0x0f];
   const immediate = /\bIb\b/.test(row.operands) ? [next() % 3 === 0 ? next() % 40 : next() & 0xff] : [];
