@@ -9,8 +9,8 @@
 #include "tmk.h"
 #include "x86.h"
 
-#define CPUID_TOPOLOGY 0xb
-#define TOPOLOGY_CORES 1
+#define CPUID_FEATURES 1
+#define LOGICAL_PROCESSORS(ebx) ((ebx) >> 16 & 0xff)
 
 #define STACK_SIZE 4096
 #define EFER_LMA (1ul << 10)
@@ -36,7 +36,7 @@ static volatile uint32_t started[VPS_MAX];
 
 uint32_t vp_count(void)
 {
-    uint32_t count = cpuid(CPUID_TOPOLOGY, TOPOLOGY_CORES).ebx & 0xffff;
+    uint32_t count = LOGICAL_PROCESSORS(cpuid(CPUID_FEATURES, 0).ebx);
     return count < VPS_MAX ? count : VPS_MAX;
 }
 

@@ -6,7 +6,7 @@
 
 #define VPS_MAX 8
 
-/* How many VPs the machine has, up to VPS_MAX: logical processors of the package (SDM volume 2, CPUID leaf 0BH). */
+/* How many VPs the machine has, up to VPS_MAX: logical processors of its one package (SDM, APM: CPUID leaf 1, EBX 23:16). */
 uint32_t vp_count(void);
 
 /*
