@@ -33,7 +33,10 @@ TMK_TEST(deadlines, halted)
     tmk_log("woken %u times", firings);
 }
 
-/* The same by the guest idle register, whose read returns when an interrupt has come (TLFS, "Guest Idle"). */
+/*
+ * The same by the guest idle register, whose read returns when an interrupt has come (TLFS, "Guest Idle"). What it reads
+ * means nothing: a kernel that finishes the read leaves the registers alone (mshv_vtl).
+ */
 TMK_TEST(deadlines, guest_idle)
 {
     initialize();
@@ -42,7 +45,7 @@ TMK_TEST(deadlines, guest_idle)
         uint64_t due = stimer_start(0, DELAY);
         interrupts_on();
         while (firings == n)
-            ASSERT_EQ(rdmsr(HV_GUEST_IDLE), 0);
+            rdmsr(HV_GUEST_IDLE);
         interrupts_off();
         ASSERT_EQ(firings, n + 1);
         ASSERT_NOT_EARLY(n, due);
