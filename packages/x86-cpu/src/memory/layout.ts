@@ -81,6 +81,8 @@ export const StateOffset = {
   random: 0x4a0,
   /** The four entries that PAE paging holds in registers. */
   pdptes: 0x4b0,
+  /** i32: DR6 bits of a #DB that is due. */
+  pendingDebug: 0x4d0,
 } as const;
 
 /** Bytes of a segment record. */

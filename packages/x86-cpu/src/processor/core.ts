@@ -6,6 +6,7 @@ import { GUEST_FAULT, GuestFault } from './fault.js';
 import type { Linear } from '../code/block.js';
 import { ExecutionModes, LONG_MODE } from '../code/execution-mode.js';
 import type { ExecutionMode } from '../code/execution-mode.js';
+import type { DebugUnit } from './debug.js';
 import type { Fault } from './fault.js';
 import type { Mmu } from './mmu.js';
 import { Cr0, Cr4, Efer, joinHalves, Shadow } from './registers.js';
@@ -16,7 +17,7 @@ import { Stack } from './stack.js';
 
 /** RFLAGS bits that software can change; the others are fixed or not kept. */
 export const SYSTEM_FLAGS =
-  Flag.tf | Flag.if | Flag.df | Flag.iopl | Flag.nt | Flag.ac | Flag.vif | Flag.vip | Flag.id;
+  Flag.tf | Flag.if | Flag.df | Flag.iopl | Flag.nt | Flag.rf | Flag.ac | Flag.vif | Flag.vip | Flag.id;
 
 /** An event on its way through the IDT. */
 export interface PendingEvent {
@@ -27,6 +28,8 @@ export interface PendingEvent {
   errorCode: number;
   /** Bytes to add to RIP: software events return behind their instruction. */
   length: number;
+  /** A #DB after an instruction, not before one. */
+  isTrap: boolean;
 }
 
 /** What RDRAND starts from, with the context's number. */
@@ -61,13 +64,16 @@ export class Core {
   readonly exit: ProcessorExit = createExit();
   readonly intercepts: Intercepts = createIntercepts();
   readonly fault: Fault;
+  readonly debug: DebugUnit;
+  /** The instruction in progress has set RFLAGS.RF for the next one. */
+  keepsResume = false;
   virtualApic: VirtualApic | null = null;
   readonly vector: VectorUnit;
   readonly x87: X87Unit;
   /** Something must be looked at before the next instruction: an event, a window, a shadow. */
   attention = true;
   /** The software event of an INT instruction. */
-  readonly event: PendingEvent = { type: 0, vector: 0, errorCode: -1, length: 0 };
+  readonly event: PendingEvent = { type: 0, vector: 0, errorCode: -1, length: 0, isTrap: false };
   /** Result of the last `read8` to `read64`, in halves. */
   lo = 0;
   hi = 0;
@@ -92,6 +98,7 @@ export class Core {
     this.registers = registers;
     this.mmu = mmu;
     this.fault = mmu.fault;
+    this.debug = mmu.debug;
     this.vendor = options.vendor;
     this.clock = options.clock;
     this.vector = new VectorUnit(this, registers.bytes.buffer);
@@ -120,7 +127,6 @@ export class Core {
     throw GUEST_FAULT;
   }
 
-  /** RFLAGS without RF. */
   readFlags(): number {
     this.#makeFlagsReady(this.registers.start);
     return (this.registers.lo(StateOffset.flagA) & ARITHMETIC_FLAGS) | (this.registers.systemFlags & SYSTEM_FLAGS) | Flag.fixed;
@@ -139,7 +145,7 @@ export class Core {
     const changed = registers.systemFlags ^ value;
     registers.systemFlags = value & SYSTEM_FLAGS;
     if (changed & Flag.ac) this.mmu.setPrivilege(registers.cpl);
-    if (changed & (Flag.if | Flag.tf)) this.attention = true;
+    if (changed & (Flag.if | Flag.tf | Flag.rf)) this.attention = true;
   }
 
   /** Sets or clears ZF alone. */
@@ -231,6 +237,12 @@ export class Core {
   /** The number left in `lo` and `hi`. */
   get value(): number {
     return joinHalves(this.lo, this.hi);
+  }
+
+  /** After a change of DR7 or CR4. */
+  debugChanged(): void {
+    if (this.debug.update()) this.flushTranslations();
+    this.attention = true;
   }
 
   /** Translations have become invalid. */

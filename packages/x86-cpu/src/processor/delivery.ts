@@ -16,8 +16,15 @@ const TRAP_GATE_16 = 7;
 const INTERRUPT_GATE = 14;
 const TRAP_GATE = 15;
 
-/** Traps, whose saved RFLAGS do not have RF set; all other exceptions are faults (SDM volume 3, 18.3.1.1). #DB here is always a step's. */
-const TRAPS: ReadonlySet<number> = new Set([Vector.db, Vector.bp, Vector.of]);
+/** Traps, whose saved RFLAGS do not have RF set; all other exceptions are faults, but for the #DB that says it is a trap (SDM volume 3, 18.3.1.1). */
+const TRAPS: ReadonlySet<number> = new Set([Vector.bp, Vector.of]);
+
+/** RFLAGS as the handler's IRET will find them. */
+function savedFlags(event: PendingEvent, flags: number): number {
+  if (event.type === EventType.External || event.type === EventType.Nmi) return flags;
+  const isFault = event.type === EventType.Exception && !event.isTrap && !TRAPS.has(event.vector);
+  return isFault ? flags | Flag.rf : flags & ~Flag.rf;
+}
 
 const RSP = 4;
 
@@ -57,8 +64,7 @@ function readGate(core: Core, event: PendingEvent, external: number): void {
 /** Pushes what the handler's IRET pops, and the error code. */
 function pushFrame(core: Core, event: PendingEvent, size: number, flags: number): void {
   const { registers, stack } = core;
-  const saved = event.type === EventType.Exception && !TRAPS.has(event.vector) ? flags | Flag.rf : flags;
-  stack.push(size, saved);
+  stack.push(size, savedFlags(event, flags));
   stack.push(size, registers.selector(Segment.cs));
   stack.pushNumber(size, registers.rip + event.length);
 }

@@ -8,6 +8,7 @@ import type { MemorySpace } from '../memory/space.js';
 import { Flag } from '../microop/flags.js';
 import { createWalkResult, ExchangeStatus, PageAccess, PagingFormat, PdpteStatus, readPdptes, walk, WalkStatus } from '../paging/index.js';
 import type { PagingState, PhysicalAccess, Qword } from '../paging/index.js';
+import { DebugUnit } from './debug.js';
 import { GUEST_FAULT, NESTED, RETRY, Vector } from './fault.js';
 import type { Fault } from './fault.js';
 import { Cr0, Cr4, Efer, isCanonical, joinHalves, lowHalf, highHalf } from './registers.js';
@@ -51,6 +52,9 @@ export class Mmu implements PhysicalAccess {
   #bankNumber: number = TlbBank.supervisor;
   /** Start of the TLB bank of the current mode. */
   bank: number;
+  readonly debug: DebugUnit;
+  /** Ring 3 under CR0.AM and RFLAGS.AC: accesses must be aligned to their size (SDM volume 3, 6.15, interrupt 17). */
+  #aligned = false;
   readonly fault: Fault = { vector: 0, errorCode: -1, nonCanonical: false, linear: 0, gpa: 0, access: 0 };
   /** Stores go through even where code has been decoded; its pages are noted. */
   #forced = false;
@@ -63,6 +67,7 @@ export class Mmu implements PhysicalAccess {
     this.#space = space;
     this.#registers = registers;
     this.#table = table;
+    this.debug = new DebugUnit(registers);
     this.#i32 = space.i32;
     this.#tlbStart = registers.start + ContextOffset.tlb;
     this.#bounce = registers.start + StateOffset.bounce;
@@ -169,6 +174,20 @@ export class Mmu implements PhysicalAccess {
     if (cpl === 3) this.#bankNumber = TlbBank.user;
     else this.#bankNumber = this.#paging.smap && this.#paging.alignmentCheck ? TlbBank.supervisorOverride : TlbBank.supervisor;
     this.bank = this.#tlbStart + this.#bankNumber * TLB_BANK_SIZE;
+    const aligned = cpl === 3 && this.#paging.alignmentCheck && (this.#registers.lo(StateOffset.cr0) & Cr0.am) !== 0;
+    // While accesses are checked none may bypass `probe` and `put`: nothing is filled in, and what there is goes.
+    if (aligned && !this.#aligned) this.flush();
+    this.#aligned = aligned;
+  }
+
+  /** False, with `fault` filled, if an explicit access is misaligned and must not be. */
+  #mayAccess(linear: Linear, size: number, write: boolean): boolean {
+    if (this.#aligned && (size & (size - 1)) === 0 && (lowHalf(linear) & (size - 1)) !== 0) {
+      this.#fail(Vector.ac, 0, linear);
+      return false;
+    }
+    if (this.debug.watchesData) this.debug.noteAccess(linear, size, write);
+    return true;
   }
 
   /** No write to a page may bypass `put` any more: code was decoded from it. */
@@ -247,6 +266,7 @@ export class Mmu implements PhysicalAccess {
   }
 
   #fill(linear: Linear, gpa: number, half: number): void {
+    if (this.#aligned || this.debug.watchesData) return;
     const lo = lowHalf(linear);
     const word = (this.bank + half + ((lo >>> 8) & ((TLB_ENTRIES - 1) << 4))) >> 2;
     const page = Math.floor(gpa / PAGE_BYTES);
@@ -307,6 +327,7 @@ export class Mmu implements PhysicalAccess {
     const linear = this.#accessAddress();
     const access = this.#mode | (write ? PageAccess.Write : 0);
     const { u8, ramStart } = this.#space;
+    if (!this.#mayAccess(linear, size, write)) return -1;
     if (this.#crosses(linear, size)) {
       if (!this.#translateCrossing(linear, size, access)) return -1;
       const part = this.#firstPart(linear);
@@ -333,6 +354,7 @@ export class Mmu implements PhysicalAccess {
     const linear = this.#accessAddress();
     const access = this.#mode | PageAccess.Write;
     const value = this.#registers.start + StateOffset.accessValue;
+    if (!this.#mayAccess(linear, size, true)) return -1;
     if (this.#crosses(linear, size)) {
       if (!this.#translateCrossing(linear, size, access)) return -1;
       const part = this.#firstPart(linear);
@@ -389,10 +411,16 @@ export class Mmu implements PhysicalAccess {
     throw GUEST_FAULT;
   }
 
+  /** The checks of an explicit access, which those to descriptor tables and the TSS are not. */
+  #requireAccess(linear: Linear, size: number, access: number): void {
+    if (!(access & PageAccess.Implicit) && !this.#mayAccess(linear, size, (access & PageAccess.Write) !== 0)) throw GUEST_FAULT;
+  }
+
   /** Reads `size` bytes, at most 16, into `out` for a system instruction; throws GUEST_FAULT. */
   read(linear: Linear, size: number, access: number, out: Uint8Array): void {
     const { u8, ramStart } = this.#space;
     this.#requireCanonicalEnd(linear, size);
+    this.#requireAccess(linear, size, access);
     let gpa = this.#locate(linear, access);
     for (let i = 0; i < size; i++) {
       if (i > 0 && (lowHalf(linear + i) & (PAGE_BYTES - 1)) === 0) gpa = this.#locate(this.#wrap(linear + i), access) - i;
@@ -404,6 +432,7 @@ export class Mmu implements PhysicalAccess {
   write(linear: Linear, size: number, access: number, data: Uint8Array): void {
     const { u8, ramStart } = this.#space;
     this.#requireCanonicalEnd(linear, size);
+    this.#requireAccess(linear, size, access | PageAccess.Write);
     const part = this.#crosses(linear, size) ? this.#firstPart(linear) : size;
     const gpa = this.#locate(linear, access | PageAccess.Write);
     const next = part < size ? this.#locate(this.#wrap(linear + part), access | PageAccess.Write) : 0;

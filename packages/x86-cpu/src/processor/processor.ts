@@ -8,7 +8,7 @@ import type { Instruction } from '../decode/index.js';
 import { Op } from '../decode/op.js';
 import { createInterpreter, nextGrant } from '../interpreter/module.js';
 import type { Interpreter } from '../interpreter/module.js';
-import { ContextOffset, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, JUMP_CACHE_SIZE, StateOffset } from '../memory/layout.js';
+import { StateOffset } from '../memory/layout.js';
 import { PAGE_BYTES } from '../memory/space.js';
 import type { CodeObserver, MemorySpace } from '../memory/space.js';
 import { Leave } from '../microop/accessors.js';
@@ -18,24 +18,17 @@ import { Flag } from '../microop/flags.js';
 import { Outcome, systemInstructions } from '../system/index.js';
 import { Core } from './core.js';
 import type { PendingEvent } from './core.js';
-import { deliverEvent, makesDoubleFault, vectoringInformation } from './delivery.js';
+import { Dr6 } from './debug.js';
+import { Events, GO_ON } from './events.js';
 import { restoreIntercepts, restoreRegisters, saveExit, saveIntercepts, saveRegisters } from './saved-state.js';
 import type { ProcessorState, SavedJump } from './saved-state.js';
 import { GuestFault, NESTED, RETRY, Vector } from './fault.js';
+import { JumpCache } from './jump-cache.js';
 import { Mmu } from './mmu.js';
-import { highHalf, lowHalf, Registers, Shadow } from './registers.js';
-
-/** Not a `Stop`: the run goes on. */
-const GO_ON = -1;
+import { Registers, Shadow } from './registers.js';
 
 const BUDGET = StateOffset.budget >> 2;
 const POSITION = StateOffset.position >> 2;
-
-/** The block of an unused jump cache entry. */
-const EMPTY = -1;
-
-/** DR6.BS: a single step. */
-const DR6_BS = 1 << 14;
 
 /** The interpreter, the system instructions and event delivery under one loop. */
 export class GuestProcessor implements Processor, CodeObserver {
@@ -51,8 +44,7 @@ export class GuestProcessor implements Processor, CodeObserver {
   readonly #cache: CodeCache;
   readonly #interpreter: Interpreter;
   readonly #memory: Int32Array;
-  readonly #jumpCache: number;
-  #jumpCacheUsed = true;
+  readonly #jumps: JumpCache;
   #codeGeneration = 0;
   #virtualInterrupt = -1;
   /** Instructions retired before this run, and granted to it. What is left is in `#reserve` and the state's budget. */
@@ -61,10 +53,10 @@ export class GuestProcessor implements Processor, CodeObserver {
   #reserve = 0;
   /** Only one instruction may run: a shadow or RFLAGS.TF ends with it, or its stores are forced. */
   #step = false;
-  readonly #injected: PendingEvent = { type: -1, vector: 0, errorCode: -1, length: 0 };
-  /** The event being delivered; and whether the last delivery was of the event itself, not of what it led to. */
-  readonly #event: PendingEvent = { type: 0, vector: 0, errorCode: -1, length: 0 };
-  #deliveredItself = false;
+  readonly #injected: PendingEvent = { type: -1, vector: 0, errorCode: -1, length: 0, isTrap: false };
+  readonly #events: Events;
+  /** RFLAGS.TF traps after the instruction in progress. */
+  #traced = false;
 
   constructor(space: MemorySpace, options: ProcessorOptions) {
     this.#table = options.permissionTable;
@@ -77,13 +69,13 @@ export class GuestProcessor implements Processor, CodeObserver {
       probe: (flags) => this.#mmu.probe(flags),
       put: (size) => this.#mmu.put(size),
     });
-    this.#core = new Core(this.#registers, this.#mmu, options, this.#interpreter.ready, () => this.#flushJumpCache(), () => this.#cache.clear());
+    this.#core = new Core(this.#registers, this.#mmu, options, this.#interpreter.ready, () => this.#jumps.flush(), () => this.#cache.clear());
+    this.#events = new Events(this.#core);
     this.exit = this.#core.exit;
     this.intercepts = this.#core.intercepts;
     this.#cache = new CodeCache(space, start);
     this.#memory = space.i32;
-    this.#jumpCache = start + ContextOffset.jumpCache;
-    this.#flushJumpCache();
+    this.#jumps = new JumpCache(space.i32, start);
     this.#registers.systemFlags = 0;
     space.observe(this);
   }
@@ -111,6 +103,7 @@ export class GuestProcessor implements Processor, CodeObserver {
   stateChanged(): void {
     this.#core.modeChanged(true);
     this.#core.reloadPdptes();
+    this.#core.debugChanged();
   }
 
   flushTlb(): void {
@@ -152,8 +145,9 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.virtualInterruptIgnoreTpr = state.virtualInterruptIgnoreTpr;
     Object.assign(this.exit, state.exit);
     restoreIntercepts(this.intercepts, state);
-    this.#core.attention = true;
+    // Not `stateChanged`: the register entries of PAE paging are restored, not read again.
     this.#core.modeChanged(true);
+    this.#core.debugChanged();
     this.#mmu.restore(state.translations);
     this.#cache.mode = this.#core.mode;
     for (const jump of state.jumps) this.#restoreJump(jump);
@@ -161,23 +155,19 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   /** The jump cache serves as the translations of code. */
   #saveJumps(): SavedJump[] {
-    const memory = this.#memory;
-    const jumps: SavedJump[] = [];
     // What was found in another mode is forgotten at the next instruction.
-    if (!this.#jumpCacheUsed || this.#core.mode !== this.#cache.mode) return jumps;
-    for (let entry = this.#jumpCache >> 2; entry < (this.#jumpCache + JUMP_CACHE_SIZE) >> 2; entry += JUMP_CACHE_ENTRY_SIZE >> 2) {
-      if (memory[entry + 2] === EMPTY) continue;
-      const { rip, page, offset, secondPage } = this.#cache.blockAt(memory[entry + 2]!);
-      jumps.push({ rip, gpa: page * PAGE_BYTES + offset, nextGpa: secondPage < 0 ? -1 : secondPage * PAGE_BYTES });
-    }
-    return jumps;
+    if (this.#core.mode !== this.#cache.mode) return [];
+    return this.#jumps.blocks().map((address) => {
+      const { rip, page, offset, secondPage } = this.#cache.blockAt(address);
+      return { rip, gpa: page * PAGE_BYTES + offset, nextGpa: secondPage < 0 ? -1 : secondPage * PAGE_BYTES };
+    });
   }
 
   #restoreJump({ rip, gpa, nextGpa }: SavedJump): void {
     const block = this.#cache.build(rip, gpa, nextGpa);
     if (typeof block === 'number') throw new RangeError(`no code can be decoded where there was some, at ${rip}`);
     this.#checkGeneration();
-    this.#noteJump(rip, block);
+    this.#jumps.keep(rip, block.address);
   }
 
   get virtualInterrupt(): number {
@@ -206,7 +196,7 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   dropCode(page: number): void {
     this.#cache.drop(page);
-    this.#flushJumpCache();
+    this.#jumps.flush();
     // If the interpreter is running, it must not enter another block before it has come back.
     this.#reserve += this.i32[BUDGET]!;
     this.i32[BUDGET] = 0;
@@ -218,14 +208,6 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   permissionsChanged(table: number): void {
     if (table === this.#table) this.#core.flushTranslations();
-  }
-
-  #flushJumpCache(): void {
-    if (!this.#jumpCacheUsed) return;
-    // No address finds an entry like this: all ones has its place in the first one, and 1 has it elsewhere.
-    this.#memory.fill(-1, this.#jumpCache >> 2, (this.#jumpCache + JUMP_CACHE_SIZE) >> 2);
-    this.#memory[this.#jumpCache >> 2] = 1;
-    this.#jumpCacheUsed = false;
   }
 
   run(maxInstructions: number): Stop {
@@ -252,6 +234,8 @@ export class GuestProcessor implements Processor, CodeObserver {
     for (;;) {
       const injection = this.#takeInjected();
       if (injection !== GO_ON) return injection;
+      const trapped = this.#debugTrap();
+      if (trapped !== GO_ON) return trapped;
       const blocked = registers.interruptibility & (Shadow.sti | Shadow.movSs);
       if (this.intercepts.nmiWindow && !(registers.interruptibility & (Shadow.nmi | Shadow.movSs))) return this.#leaveFor(ExitKind.NmiWindow);
       const open = blocked === 0 && (registers.systemFlags & Flag.if) !== 0;
@@ -259,11 +243,11 @@ export class GuestProcessor implements Processor, CodeObserver {
       const vector = this.#virtualInterrupt;
       if (vector >= 0 && open && (this.virtualInterruptIgnoreTpr || vector >> 4 > registers.lo(StateOffset.cr8))) {
         this.#virtualInterrupt = -1;
-        const stop = this.#deliver(EventType.External, vector, -1, 0);
+        const stop = this.#events.deliver(EventType.External, vector, -1, 0, false);
         if (stop !== GO_ON) return stop;
         continue;
       }
-      this.#step = blocked !== 0 || (registers.systemFlags & Flag.tf) !== 0;
+      this.#step = blocked !== 0 || core.debug.active || (registers.systemFlags & (Flag.tf | Flag.rf)) !== 0;
       core.attention = this.#step;
       return GO_ON;
     }
@@ -274,7 +258,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     if (injected.type < 0) return GO_ON;
     const { type, vector, errorCode, length } = injected;
     injected.type = -1;
-    return this.#deliver(type, vector, errorCode, length);
+    return this.#events.deliver(type, vector, errorCode, length, false);
   }
 
   #leaveFor(kind: number): number {
@@ -284,22 +268,48 @@ export class GuestProcessor implements Processor, CodeObserver {
     return Stop.Intercept;
   }
 
-  /** One instruction under a shadow or RFLAGS.TF, and what follows it. */
+  /** One instruction under a shadow, RFLAGS.TF or RF, or breakpoints, and what follows it. */
   #stepOne(): number {
     const registers = this.#registers;
+    const { debug } = this.#core;
+    const flags = registers.systemFlags;
+    if (debug.active && !(flags & Flag.rf)) {
+      const hits = debug.codeHits(linearOf(this.#core.mode, registers.rip));
+      if (hits !== 0) return this.#events.debug(hits, false);
+    }
     const shadow = registers.interruptibility & (Shadow.sti | Shadow.movSs);
-    const traced = (registers.systemFlags & Flag.tf) !== 0;
+    this.#traced = (flags & Flag.tf) !== 0;
+    debug.hits = 0;
     const before = this.#left();
     this.#reserve = before - 1;
     this.i32[BUDGET] = 1;
     const stop = this.#advance();
     if (this.#left() === before) return stop;
     registers.interruptibility &= ~shadow;
+    // RF lasts for one instruction, unless that one set it (SDM volume 3, 18.3.1.1).
+    if (flags & Flag.rf && !this.#core.keepsResume) registers.systemFlags &= ~Flag.rf;
+    this.#core.keepsResume = false;
     this.#core.attention = true;
-    if (!traced) return stop;
-    registers.i32[StateOffset.dr6 >> 2]! |= DR6_BS;
-    const delivered = this.#except(Vector.db, -1);
-    return delivered === GO_ON ? stop : delivered;
+    registers.pendingDebug |= debug.hits | (this.#traced && !this.#startedShadow(shadow) ? Dr6.bs : 0);
+    const due = registers.pendingDebug;
+    const trapped = this.#debugTrap();
+    if (trapped !== GO_ON) return trapped;
+    // A trap behind HLT ends the wait.
+    return stop === Stop.Halted && due !== registers.pendingDebug ? GO_ON : stop;
+  }
+
+  /** The instruction that just retired holds traps off until the next one has. */
+  #startedShadow(shadow: number): boolean {
+    return (this.#registers.interruptibility & ~shadow & Shadow.movSs) !== 0;
+  }
+
+  /** Delivers what breakpoints and single steps have left to deliver (SDM volume 3, 6.8.3: not after MOV SS). */
+  #debugTrap(): number {
+    const registers = this.#registers;
+    const bits = registers.pendingDebug;
+    if (bits === 0 || registers.interruptibility & Shadow.movSs) return GO_ON;
+    registers.pendingDebug = 0;
+    return this.#events.debug(bits, true);
   }
 
   /** Runs from RIP until there is something to decide. */
@@ -307,7 +317,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     const { mode } = this.#core;
     if (mode !== this.#cache.mode) {
       this.#cache.mode = mode;
-      this.#flushJumpCache();
+      this.#jumps.flush();
     }
     const block = this.#find(this.#registers.rip);
     if (block === undefined) return this.#fault();
@@ -383,9 +393,9 @@ export class GuestProcessor implements Processor, CodeObserver {
           const index = reason === Leave.Beyond ? block.count - 1 : cache.instructionAt(position);
           i32[BUDGET]! += block.count - index;
           this.#registers.rip = block.rip + block.starts[index]!;
-          if (reason === Leave.Divide) return this.#except(Vector.de, -1);
-          if (reason === Leave.Canonical || reason === Leave.Beyond) return this.#except(Vector.gp, 0);
-          if (reason === Leave.Limit) return this.#except(this.#memory[(position + fieldOffset(SEGMENT_IS_STACK)) >> 2] ? Vector.ss : Vector.gp, 0);
+          if (reason === Leave.Divide) return this.#events.except(Vector.de, -1);
+          if (reason === Leave.Canonical || reason === Leave.Beyond) return this.#events.except(Vector.gp, 0);
+          if (reason === Leave.Limit) return this.#events.except(this.#memory[(position + fieldOffset(SEGMENT_IS_STACK)) >> 2] ? Vector.ss : Vector.gp, 0);
           if (this.#mmu.fault.nonCanonical) {
             const distance = (this.#registers.lo(StateOffset.accessAddress) - this.#registers.gprLo(RSP)) | 0;
             if (usesStack(cache.instruction(block, index), distance)) this.#mmu.fault.vector = Vector.ss;
@@ -401,37 +411,20 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   /** The block at a linear address, decoded if need be; undefined with `fault` filled. */
   #find(rip: Linear): Block | undefined {
-    const memory = this.#memory;
-    const lo = lowHalf(rip);
-    const hi = highHalf(rip);
-    const entry = this.#jumpEntry(lo);
-    if (memory[entry] === lo && memory[entry + 1] === hi) return this.#cache.blockAt(memory[entry + 2]!);
+    const known = this.#jumps.find(rip);
+    if (known >= 0) return this.#cache.blockAt(known);
     const block = this.#look(rip);
     if (block === undefined) return undefined;
     this.#checkGeneration();
-    this.#noteJump(rip, block);
+    this.#jumps.keep(rip, block.address);
     return block;
-  }
-
-  #noteJump(rip: Linear, block: Block): void {
-    const memory = this.#memory;
-    const lo = lowHalf(rip);
-    const entry = this.#jumpEntry(lo);
-    memory[entry] = lo;
-    memory[entry + 1] = highHalf(rip);
-    memory[entry + 2] = block.address;
-    this.#jumpCacheUsed = true;
-  }
-
-  #jumpEntry(lo: number): number {
-    return (this.#jumpCache >> 2) + (((lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
   }
 
   /** When the arena was cleared, nothing in the jump cache is valid any more. */
   #checkGeneration(): void {
     if (this.#codeGeneration === this.#cache.generation) return;
     this.#codeGeneration = this.#cache.generation;
-    this.#flushJumpCache();
+    this.#jumps.flush();
   }
 
   #look(rip: Linear): Block | undefined {
@@ -477,7 +470,7 @@ export class GuestProcessor implements Processor, CodeObserver {
   #system(block: Block, instruction: Instruction): number {
     const length = block.starts[1]!;
     const handler = systemInstructions[instruction.op];
-    if (handler === undefined) return this.#except(Vector.ud, -1);
+    if (handler === undefined) return this.#events.except(Vector.ud, -1);
     this.exit.instructionLength = length;
     this.exit.idtVectoring = 0;
     let outcome: Outcome;
@@ -496,6 +489,11 @@ export class GuestProcessor implements Processor, CodeObserver {
         return Stop.Unreadable;
       case Outcome.Event:
         return this.#softwareEvent();
+      case Outcome.JumpedTraced:
+        // What counts is TF as it is now.
+        this.#traced = false;
+        if (this.#registers.systemFlags & Flag.tf) this.#registers.pendingDebug |= Dr6.bs;
+        break;
       case Outcome.Jumped:
       case Outcome.Again:
         break;
@@ -511,9 +509,11 @@ export class GuestProcessor implements Processor, CodeObserver {
   /** INT n and its relatives retire when they have been delivered. */
   #softwareEvent(): number {
     const { type, vector, length } = this.#core.event;
-    if (type !== EventType.SoftwareInterrupt && this.intercepts.exceptions & (1 << vector)) return this.#interceptException(vector, -1, 0, length);
-    const stop = this.#deliver(type, vector, -1, length);
-    if (stop === GO_ON && this.#deliveredItself) this.#retire();
+    if (type !== EventType.SoftwareInterrupt && this.#events.intercepts(vector)) return this.#events.intercept(vector, -1, 0, length);
+    const stop = this.#events.deliver(type, vector, -1, length, false);
+    if (stop === GO_ON && this.#events.deliveredItself) this.#retire();
+    // The handler is not stepped into (APM volume 2, 13.1.4).
+    this.#traced = false;
     return stop;
   }
 
@@ -521,8 +521,8 @@ export class GuestProcessor implements Processor, CodeObserver {
   #fault(): number {
     const { fault } = this.#mmu;
     if (fault.vector === RETRY) return this.#forceStores();
-    if (fault.vector === NESTED) return this.#interceptNested(0, 0);
-    return this.#except(fault.vector, fault.errorCode);
+    if (fault.vector === NESTED) return this.#events.interceptNested(0, 0);
+    return this.#events.except(fault.vector, fault.errorCode);
   }
 
   /** Runs the instruction at RIP alone, letting it store onto decoded code, which is dropped then. */
@@ -537,76 +537,6 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#mmu.endForcedStores();
     this.#step = wasStep;
     return stop;
-  }
-
-  /** An exception of the instruction at RIP. */
-  #except(vector: number, errorCode: number): number {
-    if (this.intercepts.exceptions & (1 << vector)) return this.#interceptException(vector, errorCode, 0, 0);
-    if (vector === Vector.pf) this.#registers.setNumber(StateOffset.cr2, this.#mmu.fault.linear);
-    return this.#deliver(EventType.Exception, vector, errorCode, 0);
-  }
-
-  #interceptException(vector: number, errorCode: number, vectoring: number, length: number): number {
-    const { exit } = this;
-    exit.kind = ExitKind.Exception;
-    exit.instructionLength = length;
-    exit.vector = vector;
-    exit.hasErrorCode = errorCode >= 0 ? 1 : 0;
-    exit.errorCode = Math.max(errorCode, 0);
-    if (vector === Vector.pf) {
-      exit.gvaLo = lowHalf(this.#mmu.fault.linear);
-      exit.gvaHi = highHalf(this.#mmu.fault.linear);
-    }
-    exit.idtVectoring = vectoring;
-    return Stop.Intercept;
-  }
-
-  #interceptNested(vectoring: number, vectoringErrorCode: number): number {
-    const { exit } = this;
-    const { fault } = this.#mmu;
-    exit.kind = ExitKind.NestedPageFault;
-    exit.instructionLength = 0;
-    exit.gpa = fault.gpa;
-    exit.gvaLo = lowHalf(fault.linear);
-    exit.gvaHi = highHalf(fault.linear);
-    exit.access = fault.access;
-    exit.idtVectoring = vectoring;
-    exit.idtVectoringErrorCode = vectoringErrorCode;
-    return Stop.Intercept;
-  }
-
-  /** Delivers an event, and what its delivery leads to (SDM volume 3, 6.15, interrupt 8). */
-  #deliver(type: number, vector: number, errorCode: number, length: number): number {
-    const event = this.#event;
-    const { fault } = this.#mmu;
-    event.type = type;
-    event.vector = vector;
-    event.errorCode = errorCode;
-    event.length = length;
-    this.#deliveredItself = true;
-    for (;;) {
-      try {
-        deliverEvent(this.#core, event);
-        return GO_ON;
-      } catch (problem) {
-        if (!(problem instanceof GuestFault)) throw problem;
-      }
-      const vectoring = vectoringInformation(event);
-      const vectoringErrorCode = Math.max(event.errorCode, 0);
-      if (fault.vector === NESTED) return this.#interceptNested(vectoring, vectoringErrorCode);
-      if (event.type === EventType.Exception && event.vector === Vector.df) return Stop.Shutdown;
-      const double = makesDoubleFault(event, fault.vector);
-      const next = double ? Vector.df : fault.vector;
-      const nextError = double ? 0 : fault.errorCode;
-      this.exit.idtVectoringErrorCode = vectoringErrorCode;
-      if (this.intercepts.exceptions & (1 << next)) return this.#interceptException(next, nextError, vectoring, 0);
-      if (fault.vector === Vector.pf) this.#registers.setNumber(StateOffset.cr2, fault.linear);
-      event.type = EventType.Exception;
-      event.vector = next;
-      event.errorCode = nextError;
-      event.length = 0;
-      this.#deliveredItself = false;
-    }
   }
 }
 

@@ -121,6 +121,15 @@ export class Registers {
     this.i32[StateOffset.interruptibility >> 2] = value;
   }
 
+  /** DR6 bits of a #DB that is due when no shadow of MOV SS holds it off. */
+  get pendingDebug(): number {
+    return this.lo(StateOffset.pendingDebug);
+  }
+
+  set pendingDebug(bits: number) {
+    this.i32[StateOffset.pendingDebug >> 2] = bits;
+  }
+
   selector(segment: number): number {
     return this.u16[(StateOffset.segments + segment * SEGMENT_SIZE) >> 1]!;
   }

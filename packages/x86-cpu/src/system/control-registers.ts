@@ -4,6 +4,7 @@ import { Op } from '../decode/op.js';
 import { LONG_MODE } from '../code/execution-mode.js';
 import { Segment, StateOffset } from '../memory/layout.js';
 import type { Core } from '../processor/core.js';
+import { Dr6, Dr7 } from '../processor/debug.js';
 import { Vector } from '../processor/fault.js';
 import { PHYSICAL_ADDRESS_BITS } from '../processor/mmu.js';
 import { Attribute, Cr0, Cr4, Efer } from '../processor/registers.js';
@@ -193,7 +194,6 @@ const DR6_SET = 0xffff0ff0 | 0;
 const DR6_WRITABLE = 0xe00f;
 const DR7_SET = 0x400;
 const DR7_CLEAR = 0xd800;
-const DR7_GENERAL_DETECT = 1 << 13;
 
 controlRegisters.set(Op.MovDr, (core, instruction) => {
   const { registers, intercepts } = core;
@@ -206,9 +206,8 @@ controlRegisters.set(Op.MovDr, (core, instruction) => {
   const number = named === 4 || named === 5 ? named + 2 : named;
   requireRing0(core);
   if (intercepts.drAccess) return interceptRegister(core, ExitKind.DrAccess, number, write ? CrAccess.write : CrAccess.read, register);
-  if (registers.lo(StateOffset.dr7) & DR7_GENERAL_DETECT) {
-    registers.i32[StateOffset.dr7 >> 2]! &= ~DR7_GENERAL_DETECT;
-    registers.i32[StateOffset.dr6 >> 2]! |= 1 << 13;
+  if (registers.lo(StateOffset.dr7) & Dr7.generalDetect) {
+    registers.i32[StateOffset.dr6 >> 2] = (registers.lo(StateOffset.dr6) & ~Dr6.hits) | Dr6.bd;
     core.raise(Vector.db, -1);
   }
   const offset = number === 6 ? StateOffset.dr6 : number === 7 ? StateOffset.dr7 : StateOffset.dr0 + 8 * number;
@@ -222,6 +221,7 @@ controlRegisters.set(Op.MovDr, (core, instruction) => {
   if (number === 6) lo = (lo & DR6_WRITABLE) | DR6_SET;
   if (number === 7) lo = (lo & ~DR7_CLEAR) | DR7_SET;
   registers.set(offset, lo, hi);
+  if (number === 7) core.debugChanged();
   return Outcome.Done;
 });
 

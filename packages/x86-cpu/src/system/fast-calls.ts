@@ -52,7 +52,7 @@ fastCalls.set(Op.Syscall, (core, instruction) => {
     core.writeFlags(flags & ~(Flag.if | Flag.vm | Flag.rf));
     registers.rip = registers.lo(StateOffset.star) >>> 0;
     loadFlat(core, selector, selector + 8, 0, false);
-    return Outcome.Jumped;
+    return Outcome.JumpedTraced;
   }
   const target = core.mode === LONG_MODE ? StateOffset.lstar : StateOffset.cstar;
   registers.setNumber(StateOffset.gpr + 8 * RCX, next);
@@ -60,7 +60,7 @@ fastCalls.set(Op.Syscall, (core, instruction) => {
   core.writeFlags(flags & ~registers.lo(StateOffset.sfmask));
   registers.rip = registers.number(target);
   loadFlat(core, selector, selector + 8, 0, true);
-  return Outcome.Jumped;
+  return Outcome.JumpedTraced;
 });
 
 fastCalls.set(Op.Sysret, (core, instruction) => {
@@ -77,7 +77,7 @@ fastCalls.set(Op.Sysret, (core, instruction) => {
   } else core.writeFlags(core.readFlags() | Flag.if);
   registers.rip = target;
   loadFlat(core, long ? selector + 16 : selector, selector + 8, 3, long);
-  return Outcome.Jumped;
+  return Outcome.JumpedTraced;
 });
 
 /** #UD or #GP where SYSENTER cannot be. */

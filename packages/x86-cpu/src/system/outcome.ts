@@ -7,6 +7,8 @@ export const Outcome = {
   Done: 0,
   /** Retired; RIP is set. */
   Jumped: 1,
+  /** The same, and a single step follows if RFLAGS.TF is set now, whatever it was before: SYSCALL and SYSRET. */
+  JumpedTraced: 9,
   /** One iteration retired; RIP stays for the next. */
   Again: 2,
   /** Retired; `exit.kind` says what it costs. */

@@ -55,6 +55,7 @@ for (const op of [Op.In, Op.Out] as const) {
     const port = place.kind === OperandKind.Imm ? instruction.immLo & 0xff : core.registers.gprLo(RDX) & 0xffff;
     requirePort(core, port, register.size);
     if (core.intercepts.io) return interceptPort(core, instruction, port, register.size, op === Op.In, false);
+    core.debug.notePort(port, register.size);
     if (op === Op.In) writeRegister(core, RAX, register.size, -1, -1);
     return Outcome.Done;
   });
@@ -78,6 +79,7 @@ for (const op of [Op.Ins, Op.Outs] as const) {
       core.exit.gvaHi = highHalf(at);
       return interceptPort(core, instruction, port, size, op === Op.Ins, true);
     }
+    core.debug.notePort(port, size);
     if (op === Op.Ins) core.writeSized(at, size, -1, -1, core.mmu.mode);
     else core.readSized(at, size, core.mmu.mode);
     const next = offset + (registers.systemFlags & Flag.df ? -size : size);

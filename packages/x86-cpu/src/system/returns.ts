@@ -96,7 +96,7 @@ returns.set(Op.Iret, (core, instruction) => {
   popTarget(core, size);
   const flags = core.stack.popLow(size);
   let writable: number = Flag.cf | Flag.pf | Flag.af | Flag.zf | Flag.sf | Flag.tf | Flag.df | Flag.of | Flag.nt;
-  if (size > 2) writable |= Flag.ac | Flag.id;
+  if (size > 2) writable |= Flag.ac | Flag.id | Flag.rf;
   if (cpl <= ((old >> 12) & 3)) writable |= Flag.if;
   if (cpl === 0) writable |= Flag.iopl;
   if (real) returnReal(core);
@@ -108,7 +108,8 @@ returns.set(Op.Iret, (core, instruction) => {
     if (withStack) popStack(core, size);
     returnProtected(core, withStack);
   }
-  core.writeFlags((old & ~writable) | (flags & writable));
+  core.writeFlags((old & ~writable & ~Flag.rf) | (flags & writable));
+  core.keepsResume = true;
   core.unblockNmi();
   return Outcome.Jumped;
 });
