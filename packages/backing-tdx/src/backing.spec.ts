@@ -1,7 +1,9 @@
 import { MshvCapability } from '@paravisor/hcl-protocol';
 import type { Hcl } from '@paravisor/hcl-protocol';
+import { createParavisor } from '@paravisor/virt-core';
 import { createMachine } from '@paravisor/virt-machine';
 import { describe, expect, it } from 'vitest';
+import { startAt } from '../test/small-guest.js';
 import { tdxBacking, tdxBackingFactory } from './index.js';
 
 const tscFrequency = 2_000_000_000;
@@ -36,6 +38,23 @@ describe('the guest timer of a TDX partition (openvmm PR 2483, PR 4053)', () => 
     for (const disableLowerVtlTimerVirt of [false, true]) {
       expect(() => backing.createShared({ hcl: hclAnswering(answer), disableLowerVtlTimerVirt, tscFrequency })).toThrow(expect.objectContaining({ name: 'StartupError', code }));
     }
+  });
+});
+
+describe('L2 VMs of the trust domain', () => {
+  const start = (l2Vms: '1' | '2' | '3') => {
+    const made = tdxBacking({ l2Vms });
+    const { hcl } = createMachine({ backing: made.machine, ramBytes: 4 << 20 });
+    const chipset = { readMmio() {}, writeMmio() {}, readPort: () => 0, writePort() {} };
+    return createParavisor({ backing: made, hcl, chipset, disableLowerVtlTimerVirt: false, initialRegisters: startAt(0x1000) });
+  };
+
+  it('fewer than lower VTLs: the VP’s controls cannot be set, and nothing starts (openvmm `TdxBacked::new`)', () => {
+    expect(() => start('1')).toThrow(expect.objectContaining({ name: 'StartupError', code: 'l2-vm-missing' }));
+  });
+
+  it.each(['2', '3'] as const)('%s are enough', (l2Vms) => {
+    expect(start(l2Vms).fault).toBeNull();
   });
 });
 

@@ -15,6 +15,8 @@ export interface TdxBackingOptions {
   readonly timerCapability?: TimerCapability;
   /** Whether VTL0's local APIC is offloaded to its virtual-APIC page, and the driver finishes what it then can; default `on`, as in openvmm. */
   readonly offload?: Switch;
+  /** How many L2 VMs the host has given the trust domain; default 2. With `1`, fewer than lower VTLs, start-up ends. */
+  readonly l2Vms?: (typeof l2VmCounts)[number];
   /** Arm the deadline anew in the L2 VM of the VTL that the VP switches to; default `off`. */
   readonly remedyVtlSwitch?: Switch;
   /** Do not take a deadline for armed that a cancelled run left in the run page; default `off`. */
@@ -28,6 +30,7 @@ export interface TdxBackingOptions {
 const switches = ['on', 'off'] as const;
 type Switch = (typeof switches)[number];
 const remedies = ['off', 'on'] as const;
+const l2VmCounts = ['2', '1', '3'] as const;
 
 /** Every option with its values, the default first. */
 const tdxOptions = {
@@ -40,6 +43,11 @@ const tdxOptions = {
     name: 'offload',
     values: switches,
     description: "whether VTL0's local APIC is offloaded to hardware, and the driver finishes HLT, guest idle, fixed IPIs and VTL2's interrupts in the kernel",
+  },
+  l2Vms: {
+    name: 'l2Vms',
+    values: l2VmCounts,
+    description: 'how many L2 VMs the host has given the trust domain; 1, fewer than there are lower VTLs, ends start-up',
   },
   remedyVtlSwitch: { name: 'remedyVtlSwitch', values: remedies, description: 'remedy of a hazard: arm the deadline anew in the L2 VM of the VTL that the VP switches to' },
   remedyCancelledRun: {
@@ -60,7 +68,7 @@ type Values = { readonly [Name in keyof typeof tdxOptions]: (typeof tdxOptions)[
 /** The TDX backing: lower VTLs are L2 VMs of a trust domain, and their synthetic timers expire by the L2 TSC deadline. */
 export function tdxBacking(options: TdxBackingOptions = {}): Backing<MachineBacking> {
   const off = { remedyVtlSwitch: 'off', remedyCancelledRun: 'off', remedyEarlyExpiry: 'off', remedyRepeatedEvent: 'off' } as const;
-  const values: Values = { timerCapability: timerCapabilities[0], offload: switches[0], ...off, ...options };
+  const values: Values = { timerCapability: timerCapabilities[0], offload: switches[0], l2Vms: l2VmCounts[0], ...off, ...options };
   const settings: TdxSettings = {
     offload: values.offload === 'on',
     remedyVtlSwitch: values.remedyVtlSwitch === 'on',
@@ -74,7 +82,7 @@ export function tdxBacking(options: TdxBackingOptions = {}): Backing<MachineBack
     capabilities: { usesHardwareTimer: true },
     options: values,
     createShared: (parameters) => new TdxShared(parameters, settings),
-    machine: tdxMachine(values.timerCapability),
+    machine: tdxMachine(values.timerCapability, Number(values.l2Vms)),
   };
 }
 

@@ -120,7 +120,8 @@ export class Tdvps {
     const deadline = code - TdvpsField.TscDeadline.lo;
     if (deadline >= 0 && deadline <= L2_VM_COUNT) return this.vms[deadline]?.deadline.value ?? this.#idleDeadlines[deadline]!;
     const controls = code - TdvpsField.L2Ctls.lo;
-    return controls >= 0 && controls <= L2_VM_COUNT ? this.#controls[controls]! : null;
+    // The controls of an absent VM are no field (an assumption; TSC_DEADLINE's are, and do nothing).
+    return controls >= 0 && controls <= L2_VM_COUNT && (controls === 0 || this.vms[controls] !== null) ? this.#controls[controls]! : null;
   }
 
   #writeManagement(code: number, value: ReadonlyU64): number {

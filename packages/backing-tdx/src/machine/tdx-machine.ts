@@ -7,8 +7,6 @@ import { TdxDriverVp } from './driver.js';
 import { TrustDomain } from './trust-domain.js';
 import type { TrustDomainState } from './trust-domain.js';
 
-/** VTL0 and VTL1. */
-const L2_VMS = 2;
 /** CPUID 0x15 of a trust domain: its virtual TSC is a multiple of the 25 MHz crystal (TDX module ABI, "CPUID virtualization"). */
 const TSC_LEAF = 0x15;
 const CRYSTAL_HZ = 25_000_000;
@@ -21,8 +19,8 @@ class TdxMachine implements IsolationMachine {
   readonly #timerCapability: TimerCapability;
   readonly #vps: TdxDriverVp[] = [];
 
-  constructor({ vpCount, tscHz }: MachineContext, timerCapability: TimerCapability) {
-    this.#domain = new TrustDomain(vpCount, L2_VMS);
+  constructor({ vpCount, tscHz }: MachineContext, timerCapability: TimerCapability, l2Vms: number) {
+    this.#domain = new TrustDomain(vpCount, l2Vms);
     this.#tscHz = tscHz;
     this.#timerCapability = timerCapability;
   }
@@ -54,11 +52,11 @@ class TdxMachine implements IsolationMachine {
   }
 }
 
-/** The machine half of the TDX backing. */
-export function tdxMachine(timerCapability: TimerCapability): MachineBacking {
+/** The machine half of the TDX backing. `l2Vms`: how many L2 VMs the host has given the trust domain, 1 .. 3. */
+export function tdxMachine(timerCapability: TimerCapability, l2Vms = 2): MachineBacking {
   return {
     processorVendor: 'intel',
     exitReasons: [...exitReasonsOf.tdx, ...exitReasonsOf.both],
-    create: (context) => new TdxMachine(context, timerCapability),
+    create: (context) => new TdxMachine(context, timerCapability, l2Vms),
   };
 }

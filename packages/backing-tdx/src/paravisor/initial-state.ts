@@ -1,5 +1,5 @@
 /** The state a lower VTL starts with: the loader's registers, and the controls the backing runs it under. */
-import { L2Ctl, TdvpsField, U64, l2VmOfVtl } from '@paravisor/hcl-protocol';
+import { U64, l2VmOfVtl } from '@paravisor/hcl-protocol';
 import type { TdxRunPage } from '@paravisor/hcl-protocol';
 import type { InitialRegisters } from '@paravisor/virt-core';
 import { Cr0, Cr4, Efer, EntryControl } from '../abi/index.js';
@@ -55,7 +55,6 @@ function writeGuestState({ vmcs }: LowerVtl, registers: InitialRegisters): void 
 export function initializeLowerVtl(vtl: LowerVtl, access: TdvpsAccess, page: TdxRunPage, registers: InitialRegisters): void {
   const vm = l2VmOfVtl(vtl.vtl);
   vtl.apicPage.writeCr8(0);
-  access.write(TdvpsField.L2Ctls.lo + vm, TdvpsField.L2Ctls.hi, L2Ctl.EnableSharedEpt, 0);
   applyMsrPolicy(access, vm);
   writeControls(vtl, registers);
   writeGuestState(vtl, registers);

@@ -25,6 +25,19 @@ export class TdvpsAccess {
     return argument.r8;
   }
 
+  /** A write that may fail at start-up: the completion status. */
+  tryWrite(idLo: number, idHi: number, lo: number): number {
+    const argument = this.#argument;
+    argument.rax.setParts(TdcallLeaf.VpWr, 0);
+    argument.rcx.setParts(0, 0);
+    argument.rdx.setParts(idLo, idHi);
+    argument.r8.setParts(lo, 0);
+    argument.r9.setParts(-1, -1);
+    const errno = this.#hcl.tdcall(argument);
+    if (errno !== 0) throw new Error(`the TDCALL ioctl for TDG.VP.WR failed with errno ${errno}`);
+    return argument.rax.hi;
+  }
+
   write(idLo: number, idHi: number, lo: number, hi: number, maskLo = -1, maskHi = -1): void {
     const argument = this.#argument;
     argument.rax.setParts(TdcallLeaf.VpWr, 0);

@@ -1,7 +1,7 @@
 /** The TDX backing's part of one VP (openvmm `TdxBacked`, in behaviour). */
-import { EntryRcx, OffloadFlag, RunFlag, RunStatus, SecondaryControl, TdxStatus, TlbInvalidation, U64, VmxExit, VmxExitReason, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
+import { EntryRcx, L2Ctl, OffloadFlag, RunFlag, RunStatus, SecondaryControl, TdvpsField, TdxStatus, TlbInvalidation, U64, VmxExit, VmxExitReason, l2VmOfVtl, viewTdxRunPage } from '@paravisor/hcl-protocol';
 import type { HclVp, PrivatePage, TdxRunPage } from '@paravisor/hcl-protocol';
-import { GuestActivity, OffloadResult, PushResult } from '@paravisor/virt-core';
+import { GuestActivity, OffloadResult, PushResult, StartupError } from '@paravisor/virt-core';
 import type { BackingVp, BackingVpContext, ExitHandlers, GuestRegisters, InitialRegisters, VmTimeAccess } from '@paravisor/virt-core';
 import { OffloadedApicPage, TdxApicPage } from './apic-page.js';
 import { ExitDispatch } from './exit-dispatch.js';
@@ -79,8 +79,20 @@ export class TdxVp implements BackingVp, TdxTimerVp {
       return { state, registers, exits: new ExitDispatch(page, state, registers, handlers, hcl) };
     });
     this.#apicPage = apicPage!;
+    for (const vtl of apics.keys()) this.#setL2Controls(vtl);
     // No proxied interrupt may come before user mode asks for it (facts of the run page at VP creation).
     page.proxyIrrBlocked.fill(0xffffffff);
+  }
+
+  /** Both lower VTLs are set up with the VP, guest VSM or not: a trust domain with fewer L2 VMs than VTLs does not start (openvmm `TdxBacked::new`). */
+  #setL2Controls(vtl: number): void {
+    const { hi, lo } = TdvpsField.L2Ctls;
+    const status = this.#access.tryWrite(lo + l2VmOfVtl(vtl), hi, L2Ctl.EnableSharedEpt);
+    if (status === TdxStatus.Success) return;
+    throw new StartupError(
+      'l2-vm-missing',
+      `TDG.VP.WR of the L2 controls of VTL${vtl} failed with status 0x${(status >>> 0).toString(16)}: the trust domain needs an L2 VM for each lower VTL, two`,
+    );
   }
 
   rdtsc(out: U64): void {
