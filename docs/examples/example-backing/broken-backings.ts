@@ -197,6 +197,9 @@ export const brokenBackings: Readonly<Record<string, ExampleBacking>> = {
       started = true;
     };
   }),
+  'vtl1-is-its-own': brokenVp((vp) => {
+    vp.switchVtl = () => {};
+  }),
   'start-up-refuses': {
     ...exampleBacking(),
     createShared(parameters) {

@@ -126,4 +126,23 @@ export const eventClauses: readonly ContractClause[] = [
     require(rig.record.ended, 'the guest did not start at its new RIP');
     requireReports(subject, rig.record.reports, [1, 0x1234]);
   }),
+
+  clause('vtl1-is-its-own', 'VTL1 runs with registers of its own, its exits come as VTL1\'s, and switchVtl carries over what the VTLs of a VP share', (subject) => {
+    const { require } = subject;
+    // mov ebx, 0x1234; report 1; then report ebx, which VTL1 has changed, and whether RSP is still VTL0's.
+    const program = ['bb34120000', report(1), '89d8', REPORT_EAX, '89e0', REPORT_EAX, END];
+    const vtl1 = [report(3), '89d8', REPORT_EAX, CPUID, 'bb78560000', report(4), SPIN];
+    const rig = new ContractRig(subject, { programs: [program, vtl1] });
+    const stack = (place: number): number => Number(startOf(place).gpr[4]);
+    rig.vp.initialize(1, startOf(1));
+    rig.rounds(20, () => rig.record.reports.length >= 1);
+    rig.vp.switchVtl(0, 1);
+    rig.rounds(20, () => rig.record.reports.length >= 4, { vtl: 1 });
+    requireReports(subject, rig.record.reports, [1, 3, 0x1234, 4]);
+    const cpuid = rig.record.asked.find(({ what }) => what === 'cpuid');
+    require(cpuid?.operands[0] === 1, `an exit of VTL1 came as one of VTL${cpuid?.operands[0]}`);
+    rig.vp.switchVtl(1, 0);
+    rig.rounds(20, () => rig.record.ended);
+    requireReports(subject, rig.record.reports.slice(4), [0x5678, stack(0)]);
+  }),
 ];
