@@ -24,6 +24,8 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       { text: 'What is modelled', link: '/what-is-modelled' },
       { text: 'The life of a timer', link: '/life-of-a-timer' },
       { text: 'Reading the exit table', link: '/timer-exits' },
+      { text: 'What each timer policy saves', link: '/timer-policies' },
+      { text: 'An untrusted host', link: '/untrusted-host' },
       { text: 'The cost model', link: '/cost-model' },
       { text: 'Conformance', link: '/conformance' },
     ],

@@ -6,6 +6,7 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { backingOptions, commands, help } from './command-line.mjs';
 import { costTable } from './cost-figures.mjs';
 import { exitReasons, jsonFields } from './json-fields.mjs';
+import { hostAnswers, hostTimers, policies } from './comparisons.mjs';
 import { contractClauses } from './contract-clauses.mjs';
 import { excerpt } from './source-excerpts.mjs';
 import { timerLife } from './timer-life.mjs';
@@ -17,6 +18,10 @@ const makers = {
   'cost figures': costTable,
   'fields of JSON': jsonFields,
   'exit reasons': exitReasons,
+  'timer policies, periodic': () => policies('timers', { stimer_periodic_busy: 'A guest that runs while it waits', stimer_periodic_idle: 'A guest that halts between ticks', stimer_periodic_mixed: 'A guest that does both' }),
+  'timer policies, started in every tick': () => policies('deadlines', { ticks_busy: 'A guest that runs while it waits', ticks_halted: 'A guest that halts between ticks', ticks_among_exits: 'A guest with other exits between ticks' }),
+  'timers of a host': hostTimers,
+  'answers of a host': hostAnswers,
   'clauses of the contract': contractClauses,
   "the example's value": () => excerpt('index.ts'),
   "the example's shared part": () => excerpt('paravisor/shared.ts', 'export class'),

@@ -4,9 +4,18 @@ import { fileURLToPath } from 'node:url';
 
 const top = fileURLToPath(new URL('../../', import.meta.url));
 
-/** What a command prints on stdout. A command that fails ends the generation. */
+const start = (args) => spawnSync(process.execPath, ['packages/tmk-vmm/bin/tmk-vmm.js', ...args], { cwd: top, encoding: 'utf8', maxBuffer: 1 << 28 });
+
+/** What a command prints on stdout, whether its tests did as expected or not. Any other failure ends the generation. */
 export function tmkVmm(...args) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['packages/tmk-vmm/bin/tmk-vmm.js', ...args], { cwd: top, encoding: 'utf8', maxBuffer: 1 << 28 });
-  if (status !== 0) throw new Error(`tmk-vmm ${args.join(' ')} ended with ${status}: ${stderr}`);
+  const { status, stdout, stderr } = start(args);
+  if (status > 1) throw new Error(`tmk-vmm ${args.join(' ')} ended with ${status}: ${stderr}`);
   return stdout;
+}
+
+/** The one line with which a command is refused. */
+export function refusal(...args) {
+  const { status, stderr } = start(args);
+  if (status !== 2) throw new Error(`tmk-vmm ${args.join(' ')} ended with ${status}, and was to be refused`);
+  return stderr.trim();
 }

@@ -41,6 +41,11 @@ describe('meaningOf', () => {
     );
   });
 
+  it('a test that halts for every other tick is neither a running one nor a halting one', () => {
+    const mixed = run('tdx', 'hardware', test('mixed', 100, { timer_arm: 50, timer_expiry: 50, halt: 50 }));
+    expect(meaningOf([mixed])).toContain('when it halts now and then 1.00 (tdx, hardware timer).');
+  });
+
   it('draws no conclusion that the figures do not show', () => {
     const [hardware, vmTime] = [run('tdx', 'hardware', test('busy', 10, { timer_arm: 10 })), run('tdx', 'vmtime', test('busy', 10, { timer_arm: 20 }))];
     expect(meaningOf([hardware, vmTime])).toContain('The hardware timer saves a running guest 50 % of them.');
