@@ -11,4 +11,5 @@ export { PartitionError } from './partition-error.js';
 export type { PartitionErrorCode } from './partition-error.js';
 export type { Partition, RunLimits } from './partition.js';
 export type { LatencySummary, TimerSummary } from './timer-statistics.js';
+export * from './multiboot/index.js';
 export * from './tmk/index.js';
