@@ -250,3 +250,33 @@ describe('what hardware and driver refuse', () => {
     expect(machine.hcl.checkExtension(4)).toBe(-95);
   });
 });
+
+describe('x87 and SSE registers are in the VMSA (APM table B-4)', () => {
+  const OSFXSR = 1 << 9;
+  /** mov eax, 0x1234; movd xmm3, eax; fld1; hlt; movd eax, xmm3; hlt */
+  const code = [0xb8, 0x34, 0x12, 0, 0, 0x66, 0x0f, 0x6e, 0xd8, 0xd9, 0xe8, HLT, 0x66, 0x0f, 0x7e, 0xd8, HLT];
+
+  function start(): GuestProgram {
+    const guest = new GuestProgram(code);
+    guest.vmsa.cr4.setParts(guest.vmsa.cr4.lo | OSFXSR, 0);
+    expect(guest.run()).toBe(SvmExit.Hlt);
+    return guest;
+  }
+
+  it('are stored with an exit: XMM3, and 1.0 in register 7, which a push onto the empty stack fills', () => {
+    const { vmsa } = start();
+    expect([vmsa.xmm[6]!.lo, vmsa.xmm[7]!.lo]).toEqual([0x1234, 0]);
+    expect([...vmsa.x87Registers.subarray(70)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x3f]);
+    expect([vmsa.x87Ftw, vmsa.x87Fsw, vmsa.x87Fcw, vmsa.mxcsr]).toEqual([0x80, 0x3800, 0x40, 0x1f80]);
+  });
+
+  it('are loaded at VMRUN', () => {
+    const guest = start();
+    guest.vmsa.xmm[6]!.setParts(0x77, 0);
+    guest.vmsa.x87Registers.fill(0x5a);
+    guest.vmsa.mxcsr = 0x1fc0;
+    expect(guest.run()).toBe(SvmExit.Hlt);
+    expect(guest.vmsa.rax.lo).toBe(0x77);
+    expect([guest.vmsa.x87Registers.every((byte) => byte === 0x5a), guest.vmsa.mxcsr]).toEqual([true, 0x1fc0]);
+  });
+});

@@ -4,6 +4,7 @@ import type { Vmsa } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
 import { Efer, accessRightsOf, dplOf, lowGprs, segmentSelectors, vmsaAttributesOf } from '../abi/index.js';
+import { FloatingPointState } from './floating-point-state.js';
 
 const { fields } = vmsaLayout;
 const WORD = 4;
@@ -78,6 +79,7 @@ const toProcessor = (word: number): number => (word & 0xffff) | ((accessRightsOf
 const toVmsa = (word: number): number => (word & 0xffff) | (vmsaAttributesOf(word >>> 16) << 16);
 
 export class VmsaState {
+  readonly #floatingPoint: FloatingPointState;
   readonly #vmsa: Vmsa;
   readonly #words: Int32Array;
   readonly #processor: Processor;
@@ -89,6 +91,7 @@ export class VmsaState {
     this.#vmsa = vmsa;
     this.#words = new Int32Array(page.buffer, page.byteOffset, page.byteLength / WORD);
     this.#processor = processor;
+    this.#floatingPoint = new FloatingPointState(page, vmsa, processor);
   }
 
   /** Everything from the VMSA into the processor; the event to inject is queued and taken out of the VMSA. */
@@ -104,6 +107,7 @@ export class VmsaState {
     i32[cpu.tscAux] = words[tscAuxWord]!;
     if (this.#loadMode()) this.#processor.stateChanged();
     this.#loadTlb();
+    this.#floatingPoint.load();
     this.#processor.writeRflags(this.#vmsa.rflags.lo);
     this.#loadInterruptControl();
     this.#loadEvent();
@@ -192,6 +196,7 @@ export class VmsaState {
       words[to + BASE_WORD] = i32[from + BASE_WORD]!;
       words[to + BASE_WORD + 1] = i32[from + BASE_WORD + 1]!;
     }
+    this.#floatingPoint.store();
     vmsa.rflags.setParts(processor.readRflags(), 0);
     vmsa.cpl = dplOf(vmsa.selectors[VmsaSelector.Ss]!.attributes);
     this.#storeInterruptControl();

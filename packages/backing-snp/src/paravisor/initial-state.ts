@@ -8,6 +8,9 @@ import { gprFields } from './guest-registers.js';
 /** Without secure AVIC: #VC exits reflected here, interrupts by virtual interrupt control. */
 const SEV_FEATURES = SevFeature.Snp | SevFeature.ReflectVc | SevFeature.AlternateInjection | SevFeature.DebugSwap;
 
+const MXCSR_RESET = 0x1f80;
+const X87_CONTROL_RESET = 0x40;
+
 /**
  * Gives a VMSA its start state: what hardware wants of it, and the registers given. Guest-busy keeps the host from running it until the next run. Events on
  * their way are dropped; what no `InitialRegisters` has stays, as with INIT (APM table 14-1): SYSCALL and SYSENTER MSRs, TSC_AUX, XCR0, x87 and SSE state.
@@ -20,7 +23,7 @@ export function initializeVmsa(vmsa: Vmsa, vtl: number, registers: InitialRegist
   for (const field of [vmsa.eventInject, vmsa.exitIntInfo, vmsa.exitInfo1, vmsa.exitInfo2, vmsa.nextRip, vmsa.cr2, ...vmsa.dr0to3]) field.setParts(0, 0);
   // Another address space: no processor holds its translations.
   vmsa.pcpuId.setParts(0, 0);
-  if ((vmsa.xcr0.lo & XCR0_X87) === 0) vmsa.xcr0.setParts(XCR0_X87, 0);
+  if ((vmsa.xcr0.lo & XCR0_X87) === 0) resetFloatingPoint(vmsa);
   vmsa.dr6.setParts(DR6_RESET, 0);
   vmsa.dr7.setParts(DR7_RESET, 0);
 
@@ -48,4 +51,11 @@ export function initializeVmsa(vmsa: Vmsa, vtl: number, registers: InitialRegist
     to.base.set(value.setBigInt(base));
   }
   vmsa.cpl = dplOf(vmsa.selectors[VmsaSelector.Ss]!.attributes);
+}
+
+/** The first time: XCR0 has x87 state alone, and the control words are those of power-on (APM table 14-1). */
+function resetFloatingPoint(vmsa: Vmsa): void {
+  vmsa.xcr0.setParts(XCR0_X87, 0);
+  vmsa.mxcsr = MXCSR_RESET;
+  vmsa.x87Fcw = X87_CONTROL_RESET;
 }
