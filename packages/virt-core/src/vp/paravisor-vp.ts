@@ -1,26 +1,23 @@
 import { RunStatus, U64, viewRunPage } from '@paravisor/hcl-protocol';
 import type { Hcl, HclVp, Plain, ReadonlyU64, RunPage } from '@paravisor/hcl-protocol';
-import { LocalApic } from '../apic/index.js';
-import type { ApicWork, LocalApicSet } from '../apic/index.js';
+import type { ApicWork, LocalApic, LocalApicSet } from '../apic/index.js';
 import { OffloadResult } from '../contract/index.js';
 import type { BackingShared, BackingVp, Chipset, InitialRegisters, MsrStatus, TimerObserver, VpFault } from '../contract/index.js';
 import { GuestCpuid } from '../cpuid/index.js';
 import type { HypervisorCpuidParameters } from '../cpuid/index.js';
 import type { HypercallTable } from '../hypercall/index.js';
 import { MmioEmulator } from '../mmio/index.js';
-import { ArchitecturalMsrs, GuestMsrs, VpAssistPage } from '../msr/index.js';
 import type { HypervisorRegisters } from '../msr/index.js';
-import { filterProxiedVectors, Synic } from '../synic/index.js';
 import { ReferenceClock, VmTimeAccess } from '../time/index.js';
 import type { VmTimeState } from '../time/index.js';
-import { StartKind, VpVsm, VtlSwitch } from '../vsm/index.js';
+import { VpVsm, VtlSwitch } from '../vsm/index.js';
 import type { GuestVsm, VpVsmState, VsmVp } from '../vsm/index.js';
+import { createLowerVtl } from './create-lower-vtl.js';
 import { VpExitHandlers } from './exit-handlers.js';
 import { Activity, WakeReason, restoreLowerVtl, saveLowerVtl } from './lower-vtl.js';
 import type { LowerVtl, LowerVtlState } from './lower-vtl.js';
-import { MessageQueues } from './message-queues.js';
 import { ProxiedInterrupts } from './proxied-interrupts.js';
-import { resetRegisters, writeInitState, writeStartupState } from './reset-state.js';
+import { VpStartup } from './startup.js';
 
 const VTL0 = 0;
 const VTL1 = 1;
@@ -69,7 +66,7 @@ export class ParavisorVp implements VsmVp {
   readonly #refTime = new U64();
   readonly #hostTime = new U64();
   readonly #osTime = new U64();
-  readonly #guestVsm: GuestVsm;
+  readonly #startup: VpStartup;
   readonly #handlers: VpExitHandlers;
   readonly #proxied: ProxiedInterrupts;
   /** The round is over, and the ioctl has not returned: who wakes this VP has to call it back. */
@@ -85,8 +82,8 @@ export class ParavisorVp implements VsmVp {
     this.#apicSets = options.apicSets;
     this.#vmTime = new VmTimeAccess(hclVp, vmTimeOrigin.vmTime, vmTimeOrigin.osNs);
     this.#clock = new ReferenceClock(hclVp, options.tscFrequency);
-    this.#vtls = [this.#createVtl(options, VTL0), this.#createVtl(options, VTL1)];
-    this.#guestVsm = options.vsm;
+    const parts = { ...options, vmTime: this.#vmTime, clock: this.#clock, runPage: this.#runPage };
+    this.#vtls = [createLowerVtl(parts, VTL0), createLowerVtl(parts, VTL1)];
     this.vsm = new VpVsm(this.index);
     const { apic: vtl1Apic, assistPage: vtl1AssistPage } = this.#vtls[VTL1]!;
     this.vtlSwitch = new VtlSwitch({
@@ -111,6 +108,7 @@ export class ParavisorVp implements VsmVp {
     const emulator = new MmioEmulator({ backing: this.backing, hclVp, memory: options.hcl.memory, apics, chipset: options.chipset, fatal: handlers.fatal.bind(handlers) });
     handlers.connect(this.backing, emulator);
     this.vtlSwitch.connect(this.backing);
+    this.#startup = new VpStartup({ hcl: hclVp, backing: this.backing, guestVsm: options.vsm, vsm: this.vsm, vtlSwitch: this.vtlSwitch });
   }
 
   /** Why the VP ended, or null while it lives. */
@@ -142,9 +140,7 @@ export class ParavisorVp implements VsmVp {
 
   /** Power-on: the first VP's VTL0 has the loader's registers; the others' wait for a start-up IPI or a start by hypercall. */
   powerOn(registers: InitialRegisters): void {
-    const first = this.index === 0;
-    this.#enable(VTL0, first ? registers : resetRegisters(this.#hcl));
-    if (!first) this.#vtls[VTL0]!.activity = Activity.WaitForSipi;
+    this.#startup.powerOn(this.#vtls[VTL0]!, registers);
   }
 
   /** A device's interrupt message for this VP alone (`DeliveryMode`, vector): staged in its APIC, and the VP is woken. */
@@ -256,32 +252,8 @@ export class ParavisorVp implements VsmVp {
       lowerVtl.wakeReasons = 0;
       lowerVtl.scanIrr = (reasons & WakeReason.Apic) !== 0;
       if ((reasons & WakeReason.MessageQueues) !== 0) lowerVtl.messages.prepare();
-      if ((reasons & WakeReason.StartEnableVtl) !== 0) this.#takeStartRequest(vtl);
+      if ((reasons & WakeReason.StartEnableVtl) !== 0) this.#startup.takeRequest(lowerVtl);
     }
-  }
-
-  /** Enabling gives VTL1 its state; starting gives the VP one and lets it run, from the highest VTL it has (openvmm `hcvm_handle_vp_start_enable_vtl`). */
-  #takeStartRequest(vtl: number): void {
-    const request = this.vsm.requests[vtl]!;
-    if (request === null) return;
-    this.vsm.requests[vtl] = null;
-    const registers = this.backing.registers(vtl);
-    if (request.kind === StartKind.EnableVpVtl) {
-      this.vsm.vtl1Enabled = true;
-      this.#enable(vtl, request.toInitialRegisters(registers));
-    } else {
-      request.writeTo(registers);
-      if (vtl === VTL1 || this.vsm.vtl1Enabled) this.vtlSwitch.activeVtl = VTL1;
-    }
-    this.#vtls[vtl]!.activity = Activity.Running;
-  }
-
-  /** Its first round looks at staged requests. */
-  #enable(vtl: number, registers: InitialRegisters): void {
-    this.backing.initialize(vtl, registers);
-    const lowerVtl = this.#vtls[vtl]!;
-    lowerVtl.enabled = true;
-    lowerVtl.wakeReasons |= WakeReason.Apic;
   }
 
   /** VTL1 first, so that of two deadlines and two interrupts its own counts first. */
@@ -317,8 +289,8 @@ export class ParavisorVp implements VsmVp {
     const { vtl, apic } = lowerVtl;
     if (vtl === VTL0) this.#proxied.take();
     const work = apic.scan(this.#vmTime, lowerVtl.scanIrr);
-    if (work.init && this.#mayBeStarted(vtl)) this.#init(lowerVtl);
-    if (lowerVtl.activity === Activity.WaitForSipi && work.sipi >= 0 && this.#mayBeStarted(vtl)) this.#startUp(lowerVtl, work.sipi);
+    if (work.init) this.#startup.init(lowerVtl);
+    if (work.sipi >= 0) this.#startup.startUp(lowerVtl, work.sipi);
     // Interrupts are ignored while waiting for the start-up IPI.
     if (lowerVtl.activity === Activity.WaitForSipi) return;
     const offload = this.backing.offloadApic(vtl);
@@ -326,23 +298,6 @@ export class ParavisorVp implements VsmVp {
     if (offload === OffloadResult.Pending) lowerVtl.activity = Activity.Running;
     if (offload !== OffloadResult.NotOffloaded) work.interrupt = -1;
     if (work.nmi || work.interrupt >= 0) this.#offer(lowerVtl, work);
-  }
-
-  /** INIT and start-up IPIs are for VTL0, unless VTL1 forbids them. */
-  #mayBeStarted(vtl: number): boolean {
-    return vtl === VTL0 && !this.#guestVsm.denyLowerVtlStartup;
-  }
-
-  /** The first VP goes on as it was, halted or running, from its reset vector; others wait for a start-up IPI. */
-  #init(lowerVtl: LowerVtl): void {
-    writeInitState(this.backing.registers(lowerVtl.vtl), this.#hcl);
-    lowerVtl.apic.init();
-    if (this.index !== 0) lowerVtl.activity = Activity.WaitForSipi;
-  }
-
-  #startUp(lowerVtl: LowerVtl, vector: number): void {
-    writeStartupState(this.backing.registers(lowerVtl.vtl), vector);
-    lowerVtl.activity = Activity.Running;
   }
 
   #offer(lowerVtl: LowerVtl, { nmi, interrupt }: ApicWork): void {
@@ -393,43 +348,6 @@ export class ParavisorVp implements VsmVp {
 
   #recordFault(vtl: number, reason: string): void {
     this.#fault ??= { vp: this.index, vtl, reason };
-  }
-
-  #createVtl(options: ParavisorVpOptions, vtl: number): LowerVtl {
-    const { hclVp, observer, tscFrequency } = options;
-    const vp = hclVp.index;
-    const apic = new LocalApic({ vp, vtl, apicId: vp, set: options.apicSets[vtl]!, vmTime: this.#vmTime, x2apicCapable: true, observer });
-    const synic = new Synic({ vp, vtl, memory: options.hcl.memory, interrupts: apic, observer });
-    const assistPage = new VpAssistPage(options.hcl.memory);
-    const lowerVtl: LowerVtl = {
-      vtl,
-      apic,
-      synic,
-      assistPage,
-      messages: new MessageQueues(synic),
-      msrs: new GuestMsrs({
-        vpIndex: vp,
-        apic,
-        synic,
-        clock: this.#clock,
-        tscFrequency,
-        shared: options.hypervisorRegisters[vtl]!,
-        assistPage,
-        architectural: new ArchitecturalMsrs(hclVp),
-        sintWritten: () => {
-          // The host brings interrupts to VTL0 only.
-          if (vtl === VTL0) filterProxiedVectors(synic.sints, this.#runPage.proxyIrrBlocked);
-        },
-        idle: () => {
-          lowerVtl.activity = Activity.Idle;
-        },
-      }),
-      enabled: false,
-      activity: Activity.Running,
-      wakeReasons: 0,
-      scanIrr: false,
-    };
-    return lowerVtl;
   }
 }
 
