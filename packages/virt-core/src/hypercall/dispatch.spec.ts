@@ -1,7 +1,8 @@
 import { HvStatus, PAGE_SIZE, U64 } from '@paravisor/hcl-protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FlatMemory } from '../conformance/flat-memory.js';
-import { PlainRegisters, RAM_BYTES, RecordingVp, ScriptedMachine } from '../../test/scripted-partition.js';
+import { RAM_BYTES, ScriptedMachine } from '../../test/scripted-partition.js';
+import type { PlainRegisters, RecordingVp } from '../../test/scripted-partition.js';
 import { createParavisor } from '../vp/index.js';
 import { HypercallDispatcher } from './dispatch.js';
 import { hypercallTable } from './handler.js';
@@ -26,8 +27,8 @@ let backing: RecordingVp;
 let log: string[];
 let dispatcher: HypercallDispatcher;
 
-function record(context: HypercallContext, words: number): void {
-  const input = Array.from({ length: words }, (_, word) => context.input.getBigUint64(8 * word, true));
+function record(context: HypercallContext, inputWords: number): void {
+  const input = Array.from({ length: inputWords }, (_, word) => context.input.getBigUint64(8 * word, true));
   seen.push({ input, repStart: context.repStart, repCount: context.repCount, variableHeaderBytes: context.variableHeaderBytes });
 }
 
@@ -83,7 +84,7 @@ function call(control: bigint, finished = true): bigint {
   return registers.gpr[Gpr.Rax]!;
 }
 
-const putWords = (gpa: number, ...words: bigint[]): void => words.forEach((word, i) => expect(memory.write(gpa + 8 * i, new Uint8Array(new BigUint64Array([word]).buffer))).toBe(true));
+const putWords = (gpa: number, ...values: bigint[]): void => values.forEach((word, i) => expect(memory.write(gpa + 8 * i, new Uint8Array(new BigUint64Array([word]).buffer))).toBe(true));
 function words(gpa: number, count: number): bigint[] {
   const cell = new U64();
   return Array.from({ length: count }, (_, i) => (memory.readU64(gpa + 8 * i, cell), cell.toBigInt()));
@@ -219,7 +220,7 @@ describe('hypercalls (TLFS "Hypercall Interface"; openvmm hv1_hypercall)', () =>
       registers.gpr[Gpr.R8] = 1n;
       registers.xmm.set([2n, 0n, 101n]);
       expect(call(BigInt(REP) | FAST | reps(2, 1))).toBe(2n << 32n);
-      expect([...registers.xmm.slice(2, 4)]).toEqual([101n, 102n]);
+      expect(Array.from(registers.xmm.subarray(2, 4))).toEqual([101n, 102n]);
     });
 
     it.each([

@@ -80,7 +80,7 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
   const waker = { wake: (vp: number, vtl: number) => vps[vp]!.wake(vtl, WakeReason.Apic) };
   const guestVsm = options.guestVsm ?? true;
   const vsm = new GuestVsm(guestVsm);
-  const registers = { memory: hcl.memory, vendor: vendorOf(firstVp), referenceScale: new ReferenceTimeScale(tscFrequency).pageScale };
+  const registerOptions = { memory: hcl.memory, vendor: vendorOf(firstVp), referenceScale: new ReferenceTimeScale(tscFrequency).pageScale };
   // What hypercalls reach at other VPs.
   const targets = {
     vpCount: hcl.vps.length,
@@ -99,7 +99,7 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
     vmTimeOrigin: vmTimeOriginOf(firstVp, options.vmTimeOrigin ?? 0n),
     cpuid: { ...shared.hypervisorCpuid, hideIsolation: options.hideIsolation ?? false, guestVsm },
     apicSets: perVtl(() => new LocalApicSet(waker)),
-    hypervisorRegisters: perVtl(() => new HypervisorRegisters(registers)),
+    hypervisorRegisters: perVtl(() => new HypervisorRegisters(registerOptions)),
     hypercalls: hypercallTable([
       notifyLongSpinWait,
       postMessage(ports),
