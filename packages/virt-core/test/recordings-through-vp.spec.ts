@@ -19,7 +19,8 @@ import type { VmTimeBackingVp, VmTimeHolder } from '../src/timers/index.js';
 import { VmTimeAccess } from '../src/time/index.js';
 import { createParavisor } from '../src/vp/index.js';
 import type { ParavisorVp } from '../src/vp/index.js';
-import { RecordingVp, ScriptedMachine } from './scripted-partition.js';
+import { ScriptedMachine } from './scripted-partition.js';
+import type { RecordingVp } from './scripted-partition.js';
 
 /** At 10 MHz a tick of the TSC is a unit of reference time, exactly. */
 const TSC_HZ = 10_000_000n;
@@ -71,7 +72,7 @@ class RunningVp {
   /** Everything between two runs; what the last round asked of the guest timer, [now, next], or null. */
   round(): readonly [now: string, next: string] | null {
     this.machine.takeLog();
-    expect(this.vp.prepare()).toBe(true);
+    if (!this.vp.prepare()) throw new Error('the VP has ended');
     const log = this.machine.takeLog();
     const update = log.slice(log.lastIndexOf('clear')).findLast((line) => line.startsWith('update '));
     return update === undefined ? null : (update.split(' ').slice(1) as [string, string]);
@@ -120,6 +121,12 @@ describe('synic_timer through a VP', () => {
       return synicState(this.running.synic, this.#page);
     }
 
+    /** Takes what the APIC has, which is to be what was recorded. */
+    #expectRequests(ints: unknown): void {
+      const [taken, recorded] = [this.running.drain(), requested(ints)].map((requests) => JSON.stringify(requests));
+      if (taken !== recorded) throw new Error(`the APIC has ${taken}, recorded ${recorded}`);
+    }
+
     /** Whether a second scan at `now` would do more: the recording has one, and the loop as many as it takes. */
     goesOnAfterScan(now: U64): boolean {
       const memory = new FlatMemory(SIMP + PAGE_SIZE);
@@ -165,7 +172,7 @@ describe('synic_timer through a VP', () => {
           return {};
         case 'post': {
           const status = running.synic.postMessage(integer(step, 'n'), postedMessage);
-          expect(running.drain()).toEqual(requested(step['ints']));
+          this.#expectRequests(step['ints']);
           return { ok: status === PostStatus.Posted };
         }
         case 'scan': {
@@ -173,9 +180,8 @@ describe('synic_timer through a VP', () => {
           if (this.goesOnAfterScan(now)) return null;
           running.machine.vp.tsc = now.toBigInt();
           const asked = running.round();
-          expect(running.drain()).toEqual(requested(step['ints']));
-          if (asked !== null) expect(asked[0]).toBe(decimal(now));
-          return { next: asked === null ? null : asked[1] };
+          this.#expectRequests(step['ints']);
+          return { next: asked === null ? null : asked[1], ...(asked === null ? {} : { now: asked[0] }) };
         }
         default:
           throw new Error(`no such step: ${op}`);

@@ -1,7 +1,8 @@
 import { HvMsr, HvStatus, RunStatus, U64, viewHvMessage } from '@paravisor/hcl-protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FlatMemory } from '../conformance/flat-memory.js';
-import { PlainRegisters, RAM_BYTES, RecordingVp, ScriptedMachine } from '../../test/scripted-partition.js';
+import { RAM_BYTES, ScriptedMachine } from '../../test/scripted-partition.js';
+import type { PlainRegisters, RecordingVp } from '../../test/scripted-partition.js';
 import { OwnPort, ownConnection } from '../synic/index.js';
 import { createParavisor } from '../vp/index.js';
 import type { Paravisor } from '../vp/index.js';

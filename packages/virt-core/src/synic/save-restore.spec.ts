@@ -1,4 +1,4 @@
-import { HvMsr, SINT_COUNT, STIMER_COUNT, StateError, U64 } from '@paravisor/hcl-protocol';
+import { HvMsr, SINT_COUNT, STIMER_COUNT, StateError, U64, saveBytes } from '@paravisor/hcl-protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FlatMemory } from '../conformance/flat-memory.js';
@@ -41,7 +41,7 @@ class Subject {
       synic.readMsr(msr, value);
       registers.push(value.toString());
     }
-    return { registers, state: synic.save(), memory: Buffer.from(this.memory.bytes).toString('base64') };
+    return { registers, state: synic.save(), memory: saveBytes(this.memory.bytes) };
   }
 }
 
