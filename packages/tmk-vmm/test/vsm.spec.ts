@@ -1,4 +1,5 @@
 /** VTL1 at work beside VTL0: whole guests, under every backing and timer. */
+import { tdxBacking } from '@paravisor/backing-tdx';
 import { U64 } from '@paravisor/hcl-protocol';
 import type { PartitionObserver, PartitionOptions } from '@paravisor/partition';
 import { describe, expect, it } from 'vitest';
@@ -25,6 +26,10 @@ describe('guests that turn VTL1 on', () => {
       expect(outcome, configuration).toEqual({ kind: 'passed', reason: null });
       return partition.log;
     });
+    // Where the deadline follows the VP into the other VTL's L2 VM, the hardware timer serves both.
+    const remedied = runTest(name, HARDWARE, { backing: tdxBacking({ remedyVtlSwitch: 'on' }) });
+    expect(remedied.outcome).toEqual({ kind: 'passed', reason: null });
+    logs.push(remedied.partition.log);
     expect(logs[0]!.length).toBe(1);
     for (const log of logs) expect(log).toEqual(logs[0]);
   });
@@ -80,6 +85,14 @@ describe('hazard: the deadline of one VTL stays behind when the other runs', () 
 });
 
 describe('a tick of VTL1 while VTL0 runs with its interrupts off', () => {
+  it('costs the host nothing under the TDX hardware timer, if the deadline follows the VP into the other L2 VM (remedyVtlSwitch)', () => {
+    const { outcome, partition } = runTest('vsm::preempts_busy', HARDWARE, { backing: tdxBacking({ remedyVtlSwitch: 'on' }) });
+    expect(outcome.kind).toBe('passed');
+    const { paravisor, hypervisor } = partition.ledger.snapshot().byReason;
+    expect(paravisor.timer_expired).toBeGreaterThanOrEqual(TICKS);
+    expect(hypervisor).toMatchObject({ timer_arm: 0, timer_expiry: 0 });
+  });
+
   it.each(working)('is an arm and an expiry at the host under VmTime (%s)', (configuration) => {
     const { hypervisor } = runTest('vsm::preempts_busy', configuration, vmTimeAlone(configuration)).partition.ledger.snapshot().byReason;
     expect(hypervisor.timer_expiry).toBeGreaterThanOrEqual(TICKS);

@@ -166,6 +166,17 @@ TMK_TEST(apic, low_vectors)
     tmk_log("sixteen vectors, none taken");
 }
 
+/* Nor are they requested: no bit of theirs is in IRR. */
+TMK_TEST(apic, low_vectors_not_requested)
+{
+    initialize(X2APIC);
+    for (uint8_t vector = 0; vector < 16; vector++) {
+        apic_send_self_shorthand(vector);
+        ASSERT(!apic_vector_bit(APIC_IRR, vector));
+    }
+    tmk_log("sixteen vectors, none in IRR");
+}
+
 #define APIC_LDR 0xd0
 #define APIC_DFR 0xe0
 #define DFR_FLAT 0xffffffffu
