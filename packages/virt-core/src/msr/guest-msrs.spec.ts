@@ -109,6 +109,16 @@ describe('time registers', () => {
     expect(pageOf(machine, 0).sequence).toBe(1);
   });
 
+  it('hazard: a reference TSC page that is disabled and enabled again in place is not written again: the guest reads time from whatever it put there', () => {
+    const { machine, write } = guest();
+    write(HvMsr.ReferenceTsc, BigInt(gpa | 1));
+    write(HvMsr.ReferenceTsc, BigInt(gpa));
+    pageOf(machine, gpa).sequence = 77;
+    pageOf(machine, gpa).scale.setParts(0, 0);
+    write(HvMsr.ReferenceTsc, BigInt(gpa | 1));
+    expect([pageOf(machine, gpa).sequence, u64ToBigInt(pageOf(machine, gpa).scale)]).toEqual([77, 0n]);
+  });
+
   it.each([2n, 0x800n])('reserved bit %i of the reference TSC register is #GP', (bit) => {
     const { write, read } = guest();
     expect(write(HvMsr.ReferenceTsc, BigInt(gpa | 1) | bit)).toBe(GeneralProtection);
