@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import faultSchema from '../schema/fault-1.json' with { type: 'json' };
 import { schemaErrors } from './schema-check.js';
@@ -56,6 +57,21 @@ describe('--plugin', () => {
     expect(status).toBe(2);
     expect(stderr).toMatch(/^tmk-vmm: [^\n]+\n$/);
     expect(stderr).toContain(expected);
+  });
+});
+
+describe('docs/examples/example-backing', () => {
+  const example = fileURLToPath(new URL('../../../docs/examples/example-backing', import.meta.url));
+
+  it.each([['basics'], ['timers'], ['synic'], ['apic'], ['deadlines'], ['vsm'], ['smp', '--vps', '4']] as const)('brings a backing that runs every guest: %s', async (name, ...options) => {
+    const { status, stderr } = await tmkVmm(['run', guest(name), '--plugin', example, '--backing', 'example', ...options]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  });
+
+  it('is listed, and stands in a comparison', async () => {
+    expect((await tmkVmm(['backings', '--plugin', example])).stdout).toMatch(/^example {2}isolation none, VmTime guest timer$/m);
+    const { stdout } = await tmkVmm(['compare', guest('timers'), 'timers::stimer_oneshot_direct', '--plugin', example]);
+    expect(stdout).toMatch(/example, VmTime +passed/);
   });
 });
 

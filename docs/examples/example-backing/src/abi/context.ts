@@ -94,8 +94,8 @@ export type ExampleExit = ExampleContext['exit'];
 export const viewContext = (runPage: Uint8Array): ExampleContext => viewOf(contextLayout, runPage, RUN_PAGE_CONTEXT_OFFSET);
 
 /** XMM0 to XMM15, which the VTLs of a VP share (TLFS 15.11.1), lie where the run page is unused. */
-const xmmLayout = defineLayout({ name: 'example_xmm', size: 256, fields: { words: u64ArrayAt(0, 32) } });
-const XMM_OFFSET = 2048;
+export const xmmLayout = defineLayout({ name: 'example_xmm', size: 256, fields: { words: u64ArrayAt(0, 32) } });
+export const XMM_OFFSET = 2048;
 export type Xmm = View<(typeof xmmLayout)['fields']>['words'];
 export const viewXmm = (runPage: Uint8Array): Xmm => viewOf(xmmLayout, runPage, XMM_OFFSET).words;
 

@@ -1,7 +1,7 @@
 /** A lower VTL's registers on their way between the run page and the processor that runs it. */
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
-import { vtlStateLayout, vtlStateOffset } from '../abi/context.js';
+import { XMM_OFFSET, vtlStateLayout, vtlStateOffset, xmmLayout } from '../abi/context.js';
 import type { VtlState } from '../abi/context.js';
 
 const WORD = 4;
@@ -42,13 +42,17 @@ function wordPairs(parts: readonly (readonly [number, number, number])[]): Int32
 const plainWords = wordPairs(plainParts);
 const modeWords = wordPairs(modeParts);
 
+const XMM = stateLayout.xmm / WORD;
+
 export class GuestState {
   readonly #words: Int32Array;
+  readonly #xmm: Int32Array;
   readonly #state: VtlState;
   readonly #processor: Processor;
 
   constructor(runPage: Uint8Array, vtl: number, state: VtlState, processor: Processor) {
     this.#words = new Int32Array(runPage.buffer, runPage.byteOffset + vtlStateOffset(vtl), vtlStateLayout.size / WORD);
+    this.#xmm = new Int32Array(runPage.buffer, runPage.byteOffset + XMM_OFFSET, xmmLayout.size / WORD);
     this.#state = state;
     this.#processor = processor;
   }
@@ -58,6 +62,7 @@ export class GuestState {
     const { i32 } = this.#processor;
     const words = this.#words;
     for (let i = 0; i < plainWords.length; i += 2) i32[plainWords[i + 1]!] = words[plainWords[i]!]!;
+    i32.set(this.#xmm, XMM);
     let difference = 0;
     for (let i = 0; i < modeWords.length; i += 2) {
       const value = words[modeWords[i]!]!;
@@ -74,6 +79,7 @@ export class GuestState {
     const words = this.#words;
     for (let i = 0; i < plainWords.length; i += 2) words[plainWords[i]!] = i32[plainWords[i + 1]!]!;
     for (let i = 0; i < modeWords.length; i += 2) words[modeWords[i]!] = i32[modeWords[i + 1]!]!;
+    for (let i = 0; i < this.#xmm.length; i++) this.#xmm[i] = i32[XMM + i]!;
     this.#state.rflags.setParts(this.#processor.readRflags(), 0);
   }
 }
