@@ -1,11 +1,23 @@
 import { readFileSync } from 'node:fs';
+import { RunStatus, TdxStatus, U64 } from '@paravisor/hcl-protocol';
 import { describe, expect, it } from 'vitest';
 import { replayTdxDeadline } from '../src/conformance.js';
+import { TscDeadlineService } from '../src/paravisor/index.js';
+import { ScriptedTdxVp } from './scripted-vp.js';
+
+interface RecordedStep {
+  readonly op: string;
+  readonly now?: string;
+  readonly next?: string;
+  readonly tsc?: string;
+  readonly out: Record<string, unknown>;
+}
 
 interface RecordedRow {
+  readonly freq?: string;
   readonly id: number;
   readonly kind: string;
-  readonly steps?: readonly { out: Record<string, unknown> }[];
+  readonly steps?: readonly RecordedStep[];
 }
 
 const rows = readFileSync(new URL('recordings/tdx_deadline.jsonl', import.meta.url), 'utf8')
@@ -41,4 +53,43 @@ describe('the TSC deadline service and the recorded reference (openvmm 1488a37b7
       expect(replayTdxDeadline(row)).toMatch(/^malformed row: .+$/);
     },
   );
+});
+
+describe('the recorded sequences, driven through a VP with its run page and runs', () => {
+  /** What the recording writes, read off the VP and its page; `end` is a whole run: begin, private registers, the ioctl, private registers, end. */
+  function drive({ freq, steps }: RecordedRow, status: RunStatus): readonly unknown[] {
+    const service = new TscDeadlineService(Number(freq));
+    const { vp, hcl, page } = new ScriptedTdxVp(ScriptedTdxVp.settings, service);
+    const cell = (text: string): U64 => U64.of(BigInt(text));
+    return steps!.map(({ op, now, next, tsc }) => {
+      if (op === 'clear') service.clearDeadline(vp);
+      if (op === 'update') {
+        hcl.tsc.set(cell(tsc!));
+        service.updateDeadline(vp, cell(now!), cell(next!));
+      }
+      if (op === 'end') {
+        vp.beforeRun(0, false);
+        // Nothing ran, or it came back by an interrupt for VTL2; the page's deadline is left for the recording to compare.
+        page.context.exitInfo.rax.setParts(1, TdxStatus.L2ExitPendingInterrupt);
+        vp.afterRun(0, status);
+      }
+      const { deadline, hasDeadline, lastDeadline, hasLastDeadline } = vp.tscDeadline;
+      const decimal = (value: U64): string => value.toBigInt().toString();
+      const { l2TscDeadline } = page.context;
+      return {
+        d: hasDeadline ? decimal(deadline) : null,
+        last: hasLastDeadline ? decimal(lastDeadline) : null,
+        hw: decimal(new U64().set(l2TscDeadline.deadline)),
+        upd: l2TscDeadline.updateDeadline,
+      };
+    });
+  }
+
+  it.each([
+    ['finish', RunStatus.Finished],
+    ['are cancelled', RunStatus.Cancelled],
+  ] as const)('agree in every state when the runs %s', (_, status) => {
+    const sequences = rows.filter(({ kind }) => kind === 'seq');
+    for (const row of sequences) expect(drive(row, status), `row ${row.id}`).toEqual(row.steps!.map(({ out }) => out));
+  });
 });

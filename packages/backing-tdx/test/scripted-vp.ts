@@ -5,6 +5,7 @@ import { EmulationStatus, FlatMemory, LocalApic, LocalApicSet, MsrStatus, Synic,
 import type { BackingVpContext, ExitHandlers } from '@paravisor/virt-core';
 import { l2VmcsFieldHigh } from '../src/abi/index.js';
 import type { TdxSettings } from '../src/paravisor/settings.js';
+import type { TdxGuestTimer } from '../src/paravisor/timer/index.js';
 import { TdxVp } from '../src/paravisor/vp.js';
 import { noRemedies } from '../src/paravisor/settings.js';
 import { startAt } from './small-guest.js';
@@ -59,8 +60,10 @@ class ScriptedHclVp implements HclVp {
   rmpadjust(): number {
     return Errno.ENOTTY;
   }
+  /** What RDTSC reads. */
+  readonly tsc = new U64();
   rdtsc(out: U64): void {
-    out.setNumber(0);
+    out.set(this.tsc);
   }
   cpuid(_leaf: number, _subleaf: number, out: Int32Array): void {
     out.fill(0);
@@ -154,13 +157,13 @@ export class ScriptedTdxVp {
   /** As the scripts have them unless they say otherwise: nothing offloaded, no remedy. */
   static readonly settings: TdxSettings = { offload: false, remedyRepeatedEvent: false, ...noRemedies };
 
-  constructor(settings: TdxSettings = ScriptedTdxVp.settings) {
+  constructor(settings: TdxSettings = ScriptedTdxVp.settings, guestTimer: TdxGuestTimer = new VmTimeGuestTimer()) {
     this.apics = [0, 1].map(
       (vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake() {} }), vmTime: this.vmTime, x2apicCapable: true, observer: silentTimerObserver }),
     );
     this.synics = this.apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: noMemory, interrupts: apic, observer: silentTimerObserver }));
     const context: BackingVpContext = { hcl: this.hcl, vmTime: this.vmTime, apics: this.apics, synics: this.synics, assistPages: this.assistPages, handlers: this.handlers };
-    this.vp = new TdxVp(context, new VmTimeGuestTimer(), settings);
+    this.vp = new TdxVp(context, guestTimer, settings);
     this.vp.initialize(0, startAt(START));
   }
 
