@@ -149,7 +149,11 @@ describe('hypercalls (TLFS "Hypercall Interface"; openvmm hv1_hypercall)', () =>
       registers.xmm.set([3n, 4n]);
       call(BigInt(SIMPLE) | FAST | (2n << 17n));
       call(BigInt(SIMPLE) | FAST | (1n << 17n));
-      expect(seen[1]!.input).toEqual([0n, 0n, 3n, 0n]);
+      call(BigInt(SIMPLE) | FAST);
+      expect(seen.slice(1).map(({ input }) => input)).toEqual([
+        [0n, 0n, 3n, 0n],
+        [0n, 0n, 0n, 0n],
+      ]);
     });
 
     it.each([

@@ -1,7 +1,9 @@
-import { HvMsr, HvVpRegister, RunStatus, StateError } from '@paravisor/hcl-protocol';
+import { HvMsr, HvVpRegister, RunStatus, StateError, U64 } from '@paravisor/hcl-protocol';
 import { describe, expect, it } from 'vitest';
+import { ScriptedMachine } from '../../test/scripted-partition.js';
 import { VsmGuest } from '../../test/vsm-guest.js';
 import { HvCallCode } from '../hypercall/index.js';
+import { createParavisor } from './index.js';
 import type { ParavisorState } from './index.js';
 
 const VECTOR = 0x50;
@@ -82,6 +84,26 @@ describe('saving and restoring a paravisor', () => {
     copy.round(1);
     expect(copy.machine.recordings[1]!.registers(0).rip).toBe(0x30_0000n);
     expect(copy.startVp(1, 0, { vtl: 1 })).toBe(guest.startVp(1, 0, { vtl: 1 }));
+  });
+
+  it('VmTime goes on where it was, and a timeout of the APIC timer that is set stays set', () => {
+    const first = new ScriptedMachine();
+    first.vp.tsc = 1_000_000n;
+    const paravisor = createParavisor({ ...first.options, vmTimeOrigin: 500n });
+    const { handlers } = first.recording.context;
+    for (const [msr, value] of [[0x1b, 0xfee00d00n], [0x80f, 0x1ffn], [0x83e, 0xbn], [0x832, 0x50n], [0x838, 200_000n]] as const) handlers.writeMsr(0, msr, U64.of(value));
+    paravisor.vps[0]!.prepare();
+    expect(first.takeLog().filter((entry) => entry.startsWith('arm'))).toEqual(['arm 1500000']);
+
+    const second = new ScriptedMachine();
+    const copy = createParavisor(second.options);
+    copy.restore(JSON.parse(JSON.stringify(paravisor.save())) as ParavisorState);
+    second.vp.tsc = 1_100_000n;
+    copy.vps[0]!.complete(RunStatus.Finished);
+    second.takeLog();
+    copy.vps[0]!.prepare();
+    expect(second.takeLog().filter((entry) => entry.startsWith('arm'))).toEqual(['arm 1500000']);
+    expect(copy.save()).toMatchObject({ vps: [{ vmTime: paravisor.save().vps[0]!.vmTime }] });
   });
 
   it('a state of other options is refused', () => {
