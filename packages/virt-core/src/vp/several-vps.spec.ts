@@ -83,6 +83,15 @@ describe('the start of application processors (SDM volume 3, 9.4; openvmm poll_a
     expect(ofVp1(guest)).toContain(`offer 0 ${VECTOR}`);
   });
 
+  it('hazard: an NMI for a VP that waits for its start-up IPI is gone when that comes (openvmm poll_apic_core)', () => {
+    const guest = start();
+    guest.write(ICR, icr(1, Mode.Nmi, 0));
+    wokenRound(guest, 1);
+    guest.write(ICR, icr(1, Mode.StartUp, 8));
+    wokenRound(guest, 1);
+    expect(ofVp1(guest)).not.toContain('nmi 0');
+  });
+
   it('INIT gives a VP its reset state, but for NW and CD, its MSRs and its APIC base, and lets it wait again', () => {
     const guest = start();
     const registers = guest.machine.recordings[1]!.registers(0);
