@@ -1,13 +1,17 @@
+import type { Plain } from '@paravisor/hcl-protocol';
 import { createParavisor } from '@paravisor/virt-core';
 import { createMachine } from '@paravisor/virt-machine';
 import { DeviceBus } from './chipset/chipset.js';
 import { GuestRecord } from './guest-record.js';
 import type { RunOutcome } from './guest-record.js';
+import { LoadedGuest } from './loader/loaded-guest.js';
 import { timerObserverOf } from './observer.js';
 import { checkOptions } from './options.js';
-import type { PartitionOptions } from './options.js';
+import type { CheckedOptions, PartitionOptions } from './options.js';
 import { PartitionError } from './partition-error.js';
 import { Partition } from './partition.js';
+import { openState, reading } from './state/partition-state.js';
+import type { PartitionState } from './state/partition-state.js';
 import { TimerStatistics } from './timer-statistics.js';
 import { TmkCommandDevice } from './tmk/index.js';
 
@@ -28,11 +32,11 @@ export function createPartition(options: PartitionOptions): Partition {
     vps: checked.vps,
     costs: checked.costs,
     seed: checked.seed,
+    quantumTicks: checked.quantumTicks,
     host: checked.host,
-    ...(options.quantumTicks === undefined ? {} : { quantumTicks: options.quantumTicks }),
     ...(observer === undefined ? {} : { observer }),
   });
-  const initialRegisters = options.load.load({ ramBytes: checked.ramBytes, write: (gpa, bytes) => machine.loadImage(gpa, bytes) });
+  const guest = new LoadedGuest(options.load, { ramBytes: checked.ramBytes, write: (gpa, bytes) => machine.loadImage(gpa, bytes) });
 
   const record = new GuestRecord();
   const end = (outcome: RunOutcome): void => {
@@ -55,7 +59,7 @@ export function createPartition(options: PartitionOptions): Partition {
     backing,
     hcl: machine.hcl,
     chipset,
-    initialRegisters,
+    initialRegisters: guest.initialRegisters,
     disableLowerVtlTimerVirt: checked.disableLowerVtlTimerVirt,
     ownPorts: true,
     ...(options.guestVsm === undefined ? {} : { guestVsm: options.guestVsm }),
@@ -64,5 +68,23 @@ export function createPartition(options: PartitionOptions): Partition {
   if (options.guestTimer === 'hardware' && !paravisor.usesHardwareTimer) {
     throw new PartitionError('no-hardware-timer', 'guestTimer', `the backing ${backing.name} has no hardware guest timer with these options: use guest timer auto or vmtime`);
   }
-  return new Partition({ machine, paravisor, statistics, record, unclaimedWrites: chipset.unclaimedWrites });
+  return new Partition({ machine, paravisor, statistics, record, chipset, identity: () => identityOf(options, checked, guest) });
+}
+
+/**
+ * Makes a partition that goes on where a saved one stood, in every bit: run on, it does what the saved one would have done. `options` are those the saved
+ * one was made with, the guest included; an observer may be another.
+ *
+ * Throws as `createPartition`, and `PartitionError` for a state that is newer, damaged, no state of a partition, or one of other options.
+ */
+export function restorePartition(options: PartitionOptions, state: PartitionState): Partition {
+  const partition = createPartition(options);
+  reading(() => partition.restore((own) => openState(state, own.options, own.state)));
+  return partition;
+}
+
+/** Everything a partition's behaviour depends on, as plain data: a state goes into a partition of the same. */
+function identityOf({ backing, devices = [] }: PartitionOptions, checked: CheckedOptions, guest: LoadedGuest): { readonly [name: string]: Plain } {
+  const { costs, host, ...numbers } = checked;
+  return { backing: backing.name, backingOptions: { ...backing.options }, ...numbers, costs: { ...costs.ticks }, host: { ...host }, devices: devices.length, guest: guest.digest() };
 }

@@ -15,6 +15,14 @@ class BoundedLines {
   #characters = 0;
   #full = false;
 
+  save(): readonly string[] {
+    return [...this.lines];
+  }
+
+  restore(lines: readonly string[]): void {
+    for (const line of lines) this.add(line);
+  }
+
   add(line: string): void {
     if (this.#full) return;
     this.#characters += line.length;
@@ -22,6 +30,12 @@ class BoundedLines {
     this.lines.push(this.#full ? '… the rest is not kept' : line);
   }
 }
+
+export type GuestRecordState = {
+  readonly log: readonly string[];
+  readonly ignored: readonly string[];
+  readonly outcome: { readonly kind: RunOutcome['kind']; readonly reason: string | null } | null;
+};
 
 /** What a guest and its devices leave behind while it runs. */
 export class GuestRecord {
@@ -34,6 +48,16 @@ export class GuestRecord {
   /** How the run ended, or null while it goes on. */
   get outcome(): RunOutcome | null {
     return this.#outcome;
+  }
+
+  save(): GuestRecordState {
+    return { log: this.log.save(), ignored: this.ignored.save(), outcome: this.#outcome === null ? null : { ...this.#outcome } };
+  }
+
+  restore({ log, ignored, outcome }: GuestRecordState): void {
+    this.log.restore(log);
+    this.ignored.restore(ignored);
+    this.#outcome = outcome;
   }
 
   /** The first end counts. */

@@ -1,7 +1,7 @@
 /** Puts a backing's two halves, the machine and the paravisor together. */
 export { DeviceBus } from './chipset/chipset.js';
 export type { ChipsetDevice, UnclaimedWrite } from './chipset/chipset.js';
-export { createPartition } from './create-partition.js';
+export { createPartition, restorePartition } from './create-partition.js';
 export * from './elf/index.js';
 export type { RunOutcome } from './guest-record.js';
 export type { LoaderTarget, PartitionLoader } from './loader/loader.js';
@@ -10,6 +10,7 @@ export type { GuestTimerChoice, PartitionOptions } from './options.js';
 export { PartitionError } from './partition-error.js';
 export type { PartitionErrorCode } from './partition-error.js';
 export type { Partition, RunLimits } from './partition.js';
+export type { PartitionState } from './state/partition-state.js';
 export type { LatencySummary, TimerSummary } from './timer-statistics.js';
 export * from './multiboot/index.js';
 export * from './tmk/index.js';

@@ -1,4 +1,4 @@
-import { CostError, MAX_VPS, defaultCosts, hostAnswerManners, hostTimerManners, withCosts } from '@paravisor/virt-machine';
+import { CostError, MAX_VPS, QUANTUM_INSTRUCTIONS, defaultCosts, hostAnswerManners, hostTimerManners, withCosts } from '@paravisor/virt-machine';
 import type { CostModel, HostOptions, MachineBacking } from '@paravisor/virt-machine';
 import type { Backing } from '@paravisor/virt-core';
 import type { ChipsetDevice } from './chipset/chipset.js';
@@ -24,7 +24,7 @@ export interface PartitionOptions {
   readonly ips?: number;
   /** Virtual processors, 1 to 64. Default 1. All but the first wait for a start-up IPI. */
   readonly vps?: number;
-  /** See `MachineOptions.quantumTicks`. */
+  /** How many ticks one VP may run ahead of the next, see `MachineOptions.quantumTicks`. Default: the time of 1000 instructions. */
   readonly quantumTicks?: number;
   /** Guest RAM, MiB. Default 4. */
   readonly memoryMiB?: number;
@@ -49,6 +49,7 @@ export interface CheckedOptions {
   readonly ramBytes: number;
   readonly seed: number;
   readonly costs: CostModel;
+  readonly quantumTicks: number;
   readonly host: Required<HostOptions>;
   /** The paravisor is told to leave the hardware timer alone. */
   readonly disableLowerVtlTimerVirt: boolean;
@@ -60,6 +61,9 @@ const MAX_MEMORY_MIB = 3072;
 /** Clock arithmetic is exact in doubles up to this frequency. */
 const MAX_TSC_HZ = 100_000_000_000;
 
+/** As long as any run lasts: the clock is exact up to here. */
+const MAX_QUANTUM = 2 ** 52;
+
 /** Fills in defaults. Throws `PartitionError` naming the option that is wrong. */
 export function checkOptions(options: PartitionOptions): CheckedOptions {
   const { tscHz = 2_000_000_000, ips = 20_000_000, vps = 1, memoryMiB = 4, seed = 0, guestTimer = 'auto' } = options;
@@ -68,7 +72,8 @@ export function checkOptions(options: PartitionOptions): CheckedOptions {
   requireInteger('memoryMiB', memoryMiB, 1, MAX_MEMORY_MIB);
   requireInteger('seed', seed, 0, 0xffffffff);
   requireInteger('vps', vps, 1, MAX_VPS);
-  if (options.quantumTicks !== undefined) requireInteger('quantumTicks', options.quantumTicks, 0, Number.MAX_SAFE_INTEGER);
+  const { quantumTicks = Math.ceil((QUANTUM_INSTRUCTIONS * tscHz) / ips) } = options;
+  requireInteger('quantumTicks', quantumTicks, 0, MAX_QUANTUM);
   const disabled = options.disableLowerVtlTimerVirt ?? false;
   if (guestTimer === 'hardware') {
     const { name, capabilities } = options.backing;
@@ -81,6 +86,7 @@ export function checkOptions(options: PartitionOptions): CheckedOptions {
     vps,
     ramBytes: memoryMiB * MIB,
     seed,
+    quantumTicks,
     costs: costsOf(options.costs ?? {}),
     host: hostOf(options.host ?? {}),
     disableLowerVtlTimerVirt: disabled || guestTimer === 'vmtime',

@@ -1,9 +1,12 @@
-import type { Paravisor } from '@paravisor/virt-core';
-import type { Ledger, Machine } from '@paravisor/virt-machine';
-import type { UnclaimedWrite } from './chipset/chipset.js';
-import type { GuestRecord, RunOutcome } from './guest-record.js';
+import type { Paravisor, ParavisorState } from '@paravisor/virt-core';
+import type { Ledger, Machine, MachineState } from '@paravisor/virt-machine';
+import type { Plain } from '@paravisor/hcl-protocol';
+import type { DeviceBus, DeviceBusState } from './chipset/chipset.js';
+import type { GuestRecord, GuestRecordState, RunOutcome } from './guest-record.js';
 import { registerLine } from './register-dump.js';
-import type { TimerStatistics, TimerSummary } from './timer-statistics.js';
+import { sealState } from './state/partition-state.js';
+import type { PartitionState } from './state/partition-state.js';
+import type { TimerStatistics, TimerStatisticsState, TimerSummary } from './timer-statistics.js';
 
 /** Virtual time a run may take. */
 export interface RunLimits {
@@ -16,8 +19,21 @@ interface PartitionParts {
   readonly paravisor: Paravisor;
   readonly statistics: TimerStatistics;
   readonly record: GuestRecord;
-  readonly unclaimedWrites: readonly UnclaimedWrite[];
+  readonly chipset: DeviceBus;
+  /** What the partition was made with, as far as its behaviour depends on it. */
+  readonly identity: () => Fields;
 }
+
+type Fields = { readonly [name: string]: Plain };
+
+/** The state of a partition's parts. */
+type PartsState = {
+  readonly machine: MachineState;
+  readonly paravisor: ParavisorState;
+  readonly record: GuestRecordState;
+  readonly statistics: TimerStatisticsState;
+  readonly chipset: DeviceBusState;
+};
 
 const NS_PER_SECOND = 1e9;
 
@@ -56,7 +72,7 @@ export class Partition {
 
   /** Commands of the guest that could not be followed, and writes nobody claimed: for diagnosis. */
   get diagnostics(): readonly string[] {
-    const unclaimed = this.#parts.unclaimedWrites.map(({ space, address, size }) => `unclaimed ${space} write of ${size} bytes at 0x${address.toString(16)}`);
+    const unclaimed = this.#parts.chipset.unclaimedWrites.map(({ space, address, size }) => `unclaimed ${space} write of ${size} bytes at 0x${address.toString(16)}`);
     return [...this.#parts.record.ignored.lines, ...unclaimed];
   }
 
@@ -78,23 +94,65 @@ export class Partition {
       record.end({ kind: 'timeout', reason: `the guest was still running after ${timeoutNs / NS_PER_SECOND} virtual seconds` });
       machine.stop();
     });
-    while (record.outcome === null) this.#runNextVp();
+    while (record.outcome === null) {
+      if (!this.#runNextVp()) record.end({ kind: 'timeout', reason: 'every VP is idle and nothing will wake one' });
+    }
     machine.unschedule(limit);
     return record.outcome;
   }
 
-  /** Lets the VP whose turn it is run as far as it may. */
-  #runNextVp(): void {
+  /**
+   * Runs the guest until every VP that can run has reached `tick`, an absolute tick of the virtual TSC, and stands still there: it can be saved, or run on
+   * as if nothing had been. How the run ended, or null when it did not.
+   */
+  runTo(tick: number): RunOutcome | null {
+    const { machine, record } = this.#parts;
+    let reached = false;
+    const stop = machine.schedule(tick, () => {
+      reached = true;
+      machine.pause();
+    });
+    while (record.outcome === null && !reached) this.#runNextVp();
+    machine.unschedule(stop);
+    machine.resume();
+    return record.outcome;
+  }
+
+  /** The partition's state, sealed, as plain data that JSON carries without loss. See `restorePartition`. */
+  save(): PartitionState {
+    return sealState(this.#parts.identity(), this.#saveParts());
+  }
+
+  #saveParts(): PartsState {
+    const { machine, paravisor, record, statistics, chipset } = this.#parts;
+    return { machine: machine.save(), paravisor: paravisor.save(), record: record.save(), statistics: statistics.save(), chipset: chipset.save() };
+  }
+
+  /**
+   * Called once by `restorePartition`, on a partition freshly made: `open` gets what such a partition was made with and its own state, and gives the state to
+   * go on with.
+   */
+  restore(open: (own: { readonly options: Fields; readonly state: Fields }) => Fields): void {
+    const { machine, paravisor, record, statistics, chipset } = this.#parts;
+    const state = open({ options: this.#parts.identity(), state: this.#saveParts() }) as PartsState;
+    machine.restore(state.machine);
+    paravisor.restore(state.paravisor);
+    record.restore(state.record);
+    statistics.restore(state.statistics);
+    chipset.restore(state.chipset);
+    if (record.outcome !== null) machine.stop();
+  }
+
+  /** Lets the VP whose turn it is run as far as it may. False when there is none. */
+  #runNextVp(): boolean {
     const { machine, paravisor, record } = this.#parts;
     const index = machine.nextVp();
     const vp = paravisor.vps[index];
-    if (vp === undefined) {
-      record.end({ kind: 'timeout', reason: 'every VP is idle and nothing will wake one' });
-      return;
-    }
+    if (vp === undefined) return false;
     const fault = vp.run();
-    if (fault === null) return;
+    if (fault === null) return true;
     const registers = registerLine(paravisor.vps[fault.vp]!.backing.registers(fault.vtl));
     record.end({ kind: 'faulted', reason: `VP ${fault.vp} VTL${fault.vtl}: ${fault.reason}; ${registers}` });
+    return true;
   }
 }

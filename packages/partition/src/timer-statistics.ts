@@ -25,6 +25,12 @@ export function nearestRank(ascending: Float64Array, percent: number): number {
   return ascending[Math.max(0, Math.ceil((percent / 100) * ascending.length) - 1)]!;
 }
 
+export type TimerStatisticsState = {
+  readonly armed: number;
+  /** Latencies of what was delivered, ns. */
+  readonly latenciesNs: readonly number[];
+};
+
 /** Counts guest timers and keeps their delivery latencies. */
 export class TimerStatistics implements TimerObserver {
   #armed = 0;
@@ -43,6 +49,17 @@ export class TimerStatistics implements TimerObserver {
       this.#latencies = larger;
     }
     this.#latencies[this.#expired++] = this.#difference.set(now).sub(due).toNumber() * NS_PER_REFERENCE_UNIT;
+  }
+
+  save(): TimerStatisticsState {
+    return { armed: this.#armed, latenciesNs: [...this.#latencies.subarray(0, this.#expired)] };
+  }
+
+  restore({ armed, latenciesNs }: TimerStatisticsState): void {
+    this.#armed = armed;
+    this.#expired = latenciesNs.length;
+    this.#latencies = new Float64Array(Math.max(this.#latencies.length, latenciesNs.length));
+    this.#latencies.set(latenciesNs);
   }
 
   summary(): TimerSummary {

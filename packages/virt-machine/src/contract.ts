@@ -98,8 +98,8 @@ export interface IsolationMachine {
    * All state of the partition that is in no page, memory, processor or permission table of the machine's, and its way back, into a freshly made one
    * whose VPs are restored after it.
    */
-  save?(): Plain;
-  restore?(state: Plain): void;
+  save(): Plain;
+  restore(state: Plain): void;
 }
 
 /** The driver's isolation-specific path for one VP, and what user mode can ask of it. */
@@ -137,6 +137,6 @@ export interface IsolationVp {
    * The VP's state as `IsolationMachine.save` says, an entry that is pending included. Restoring makes no call of the machine's: no cost, no exit. A
    * kernel timer made by the isolation is the machine's to save.
    */
-  save?(): Plain;
-  restore?(state: Plain): void;
+  save(): Plain;
+  restore(state: Plain): void;
 }

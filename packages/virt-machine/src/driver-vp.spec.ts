@@ -75,6 +75,10 @@ class ScriptedIsolation implements IsolationVp {
   vmsa(): Uint8Array | null {
     return null;
   }
+  save(): null {
+    return null;
+  }
+  restore(): void {}
 }
 
 let clock: VpClock;

@@ -210,16 +210,16 @@ export function createMachine(options: MachineOptions): Machine {
       memory: saveMemory(memory, LOWER_VTLS),
       vps: vps.map((vp) => vp.save()),
       drivers: drivers.map((driver) => driver.save()),
-      isolation: isolation.save?.() ?? null,
-      isolationVps: isolationVps.map((vp) => vp.save?.() ?? null),
+      isolation: isolation.save(),
+      isolationVps: isolationVps.map((vp) => vp.save()),
     }),
     restore(state) {
       restoreMemory(memory, state.memory);
       ledger.restore(state.ledger);
-      isolation.restore?.(state.isolation);
+      isolation.restore(state.isolation);
       for (const [index, vp] of vps.entries()) vp.restore(state.vps[index]!);
       for (const [index, driver] of drivers.entries()) driver.restore(state.drivers[index]!);
-      for (const [index, vp] of isolationVps.entries()) vp.restore?.(state.isolationVps[index]!);
+      for (const [index, vp] of isolationVps.entries()) vp.restore(state.isolationVps[index]!);
       schedule.restore(state.schedule);
     },
     stop() {

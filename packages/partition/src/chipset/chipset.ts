@@ -1,4 +1,4 @@
-import type { ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
+import type { Plain, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import type { Chipset } from '@paravisor/virt-core';
 
 /** A device on the memory bus. `first` and `last` bound the bytes it claims, both included. */
@@ -8,14 +8,23 @@ export interface ChipsetDevice {
   /** `out` comes filled with all ones of `size` bytes. */
   read(gpa: number, size: number, out: U64): void;
   write(gpa: number, size: number, value: ReadonlyU64): void;
+  /** A device with state of its own has both: `restore` gives a freshly made device of the same kind what `save` told. */
+  save?(): Plain;
+  restore?(state: Plain): void;
 }
 
 /** A write that no device claimed, kept for diagnosis. */
-export interface UnclaimedWrite {
+export type UnclaimedWrite = {
   readonly space: 'mmio' | 'port';
   readonly address: number;
   readonly size: number;
-}
+};
+
+export type DeviceBusState = {
+  /** In the order in which they were added; null for a device without state. */
+  readonly devices: readonly Plain[];
+  readonly unclaimed: readonly UnclaimedWrite[];
+};
 
 /** How many unclaimed writes are kept: a guest in a loop must not fill the host's memory. */
 const UNCLAIMED_KEPT = 64;
@@ -32,6 +41,16 @@ export class DeviceBus implements Chipset {
   /** The first writes that nobody claimed, oldest first. */
   get unclaimedWrites(): readonly UnclaimedWrite[] {
     return this.#unclaimed;
+  }
+
+  save(): DeviceBusState {
+    return { devices: this.#devices.map((device) => device.save?.() ?? null), unclaimed: this.#unclaimed.map((write) => ({ ...write })) };
+  }
+
+  /** The same devices have been added. */
+  restore({ devices, unclaimed }: DeviceBusState): void {
+    for (const [index, device] of this.#devices.entries()) device.restore?.(devices[index]!);
+    this.#unclaimed.splice(0, this.#unclaimed.length, ...unclaimed);
   }
 
   readMmio(gpa: number, size: number, out: U64): void {

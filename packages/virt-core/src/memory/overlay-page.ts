@@ -4,7 +4,11 @@ import type { GuestMemoryLine, ReadonlyU64, U64 } from '@paravisor/hcl-protocol'
 const TWO_32 = 4294967296;
 
 /** Where the page is, and what is in it while that is private memory: else it is in the guest's RAM. */
-export type OverlayPageState = { readonly gpa: number } | { readonly contents: string };
+export type OverlayPageState = {
+  /** −1 while private. */
+  readonly gpa: number;
+  readonly contents: string | null;
+};
 
 /**
  * A page that belongs to the hypervisor and can be laid over guest memory (TLFS "Overlay Pages", openvmm `OverlayPage`). While it is nowhere, its
@@ -57,12 +61,12 @@ export class OverlayPage {
   }
 
   save(): OverlayPageState {
-    return this.#gpa >= 0 ? { gpa: this.#gpa } : { contents: saveBytes(this.#private) };
+    return { gpa: this.#gpa, contents: this.#gpa >= 0 ? null : saveBytes(this.#private) };
   }
 
   /** The guest's RAM has its own saved state, and is not touched. */
-  restore(state: OverlayPageState): void {
-    this.#gpa = 'gpa' in state ? state.gpa : -1;
-    if ('contents' in state) restoreBytes(this.#private, state.contents);
+  restore({ gpa, contents }: OverlayPageState): void {
+    this.#gpa = gpa;
+    if (contents !== null) restoreBytes(this.#private, contents);
   }
 }

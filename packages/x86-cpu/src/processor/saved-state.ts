@@ -31,11 +31,15 @@ export type ProcessorState = {
   readonly jumps: readonly SavedJump[];
 };
 
-/** Fields of the state area that mean nothing between two runs, as [offset, bytes]; the flags are saved as RFLAGS. */
+const SEGMENTS_WITH_BOUNDS = 6;
+const BOUNDS_BYTES = 16;
+
+/** Fields of the state area that mean nothing between two runs, or are made from others, as [offset, bytes]; the flags are saved as RFLAGS. */
 const SCRATCH = [
   [StateOffset.temporaries, StateOffset.flagA - StateOffset.temporaries],
   [StateOffset.flagA, StateOffset.systemFlags - StateOffset.flagA],
   [StateOffset.budget, StateOffset.cr0 - StateOffset.budget],
+  [StateOffset.segmentBounds, SEGMENTS_WITH_BOUNDS * BOUNDS_BYTES],
 ] as const;
 
 export function saveRegisters(i32: Int32Array): SavedWords {

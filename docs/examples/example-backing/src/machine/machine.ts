@@ -95,6 +95,13 @@ class ExampleMachine implements IsolationMachine {
   createVp(vp: VpMachine): IsolationVp {
     return new ExampleDriverVp(vp);
   }
+
+  /** All state is the VPs'. */
+  save(): null {
+    return null;
+  }
+
+  restore(): void {}
 }
 
 /** The machine half of the backing. */

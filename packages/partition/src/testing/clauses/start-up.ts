@@ -28,7 +28,11 @@ const foreign = (processorVendor: MachineBacking['processorVendor']): MachineBac
       pvalidate: () => Errno.ENOTTY,
       rmpadjust: () => Errno.ENOTTY,
       vmsa: () => null,
+      save: () => null,
+      restore: () => {},
     }),
+    save: () => null,
+    restore: () => {},
   }),
 });
 
