@@ -1,10 +1,14 @@
 /** Saving and restoring both halves: what goes on from a saved state says the same as what was never saved. */
 import { RunFlag, RunStatus, U64, UPDATE_DEADLINE, VmcsField, VmxExit } from '@paravisor/hcl-protocol';
 import type { Plain } from '@paravisor/hcl-protocol';
+import { createParavisor } from '@paravisor/virt-core';
+import type { Chipset } from '@paravisor/virt-core';
+import { createMachine } from '@paravisor/virt-machine';
 import { describe, expect, it } from 'vitest';
+import { tdxBacking } from '../src/index.js';
 import { TdxVp } from '../src/paravisor/vp.js';
 import { ScriptedTdxVp } from './scripted-vp.js';
-import { At, smallMachine, startVtl0 } from './small-guest.js';
+import { At, loadSmallGuest, smallMachine, startAt, startVtl0 } from './small-guest.js';
 
 /** xorshift32 (Marsaglia). */
 function random(seed: number): (below: number) => number {
@@ -74,7 +78,7 @@ class DrivenMachine {
 describe('the saved state of driver and TDX module', () => {
   it('saved after any step, a pending entry and a started halt timer included, and restored, it goes on with the same exits at the same ticks', () => {
     let pendingEntries = 0;
-    for (let seed = 1; seed <= 12; seed++) {
+    for (let seed = 1; seed <= 8; seed++) {
       const next = random(seed);
       const steps = Array.from({ length: 24 }, () => [next(1000), next(2 ** 30)] as const);
       const at = next(steps.length);
@@ -170,6 +174,47 @@ describe.each([true, false])('the saved state of a TDX VP in user mode, APIC off
         if (other === one) continue;
         other.step(...step);
         expect(other.observe()).toEqual(one.observe());
+      }
+    }
+  });
+});
+
+describe.each([['busy', At.busy], ['idle', At.idle]] as const)('the saved state of a whole TDX partition, its guest %s', (_, rip) => {
+  const start = (offload: 'on' | 'off') => {
+    const backing = tdxBacking({ offload });
+    const machine = createMachine({ backing: backing.machine, ramBytes: 4 << 20 });
+    loadSmallGuest(machine);
+    const chipset: Chipset = { readMmio: (_gpa, _size, out) => void out.setParts(-1, -1), writeMmio() {}, readPort: () => 0xffffffff, writePort: () => machine.stop() };
+    const paravisor = createParavisor({ backing, hcl: machine.hcl, chipset, disableLowerVtlTimerVirt: false, initialRegisters: startAt(rip) });
+    return {
+      machine,
+      paravisor,
+      /** Runs to a tick, or to the end. */
+      run(tick: number): void {
+        const pause = machine.schedule(tick, () => machine.pause());
+        machine.resume();
+        while (machine.nextVp() >= 0) if (paravisor.vps[0]!.run() !== null) break;
+        machine.unschedule(pause);
+      },
+    };
+  };
+  const END = 60_000_000;
+
+  it.each(['on', 'off'] as const)('saved at any tick, armed deadlines and halts included, and restored, it ends with the same exits at the same tick (offload %s)', (offload) => {
+    const whole = start(offload);
+    whole.run(END);
+    expect(whole.machine.stopped).toBe(true);
+    const next = random(7);
+    for (let trial = 0; trial < 4; trial++) {
+      const tick = 1_000_000 + next(38_000_000);
+      const first = start(offload);
+      first.run(tick);
+      const second = start(offload);
+      second.machine.restore(throughJson(first.machine.save()));
+      second.paravisor.restore(throughJson(first.paravisor.save()));
+      for (const partition of [first, second]) {
+        partition.run(END);
+        expect([partition.machine.now, partition.machine.ledger.snapshot()], `${tick}`).toEqual([whole.machine.now, whole.machine.ledger.snapshot()]);
       }
     }
   });
