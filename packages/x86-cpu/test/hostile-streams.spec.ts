@@ -1,8 +1,8 @@
 /** Random instruction streams: neither the decoder nor the processor throws, reads past the bytes it was given, or runs on without end. */
 import { expect, it } from 'vitest';
 import { CodeMode, DecodeStatus, MAX_INSTRUCTION_LENGTH, createInstruction, decode } from '../src/decode/index.js';
-import { Stop } from '../src/index.js';
-import { CODE, DATA, Guest, STACK } from './guest.js';
+import { stateLayout, Stop } from '../src/index.js';
+import { CODE, DATA, Guest, Selector, STACK } from './guest.js';
 
 const long = process.env['PARAVISOR_LONG'] === '1';
 const STREAMS = long ? 1_000_000 : 4000;
@@ -60,6 +60,47 @@ it('the decoder takes any bytes, and never more of them than there are', { timeo
   expect(decoded).toBeGreaterThan(STREAMS / 4);
 });
 
+/** Ring 3, real mode, 32- and 16-bit code in protected and compatibility mode, with and without breakpoints and paging; half of all streams stay in ring 0. */
+function enter(guest: Guest, stream: number): void {
+  switch (stream % 16) {
+    case 0:
+    case 4:
+      guest.enterUser();
+      break;
+    case 1:
+      guest.startUp(CODE >> 12);
+      guest.setReg(4, 0x7000n);
+      break;
+    case 3:
+      guest.protect();
+      break;
+    case 5:
+      guest.protect();
+      guest.describe(Selector.code16, 0xffff, 0x00019b01);
+      guest.segment(1, Selector.code16, 0x9b, BigInt(CODE), 0xffff);
+      guest.segment(2, Selector.kernelData, 0x93, 0n, 0xffff);
+      guest.rip = 0;
+      break;
+    case 7:
+      guest.allSelectors();
+      guest.segment(1, Selector.code32, 0xc09b);
+      break;
+    case 9:
+      guest.allSelectors();
+      guest.segment(1, Selector.userCode32 | 3, 0xc0fb);
+      guest.segment(2, Selector.userData | 3, 0xc0f3);
+      break;
+    case 11:
+      guest.set(stateLayout.dr0, BigInt(DATA));
+      guest.set(stateLayout.dr0 + 8, BigInt(CODE + 4));
+      guest.set(stateLayout.dr7, 0x000f_040an);
+      break;
+    default:
+  }
+  guest.processor.stateChanged();
+  if (stream % 32 === 11) guest.processor.writeRflags(0x40102);
+}
+
 it('the processor runs any bytes: it stops within its budget, for a reason it names', { timeout: TIMEOUT }, () => {
   const guest = new Guest();
   const { processor, memory } = guest;
@@ -78,7 +119,7 @@ it('the processor runs any bytes: it stops within its budget, for a reason it na
       guest.reset();
       memory.writeRam(CODE, bytes);
       for (let number = 0; number < 16; number++) if (number !== 4) guest.setReg(number, registers[next() % registers.length]!);
-      if (stream % 4 === 0) guest.enterUser();
+      enter(guest, stream);
       const before = processor.retired;
       let stop: Stop = Stop.Costed;
       for (let left = BUDGET; left > 0 && stop === Stop.Costed; left = BUDGET - (processor.retired - before)) stop = processor.run(left);
