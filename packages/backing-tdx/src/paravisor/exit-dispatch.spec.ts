@@ -165,11 +165,15 @@ describe('moves to control registers', () => {
     ['VMXE', CR4 | 0x2000n],
     ['SMXE', CR4 | 0x4000n],
     ['PAE off in long mode', 0x40n],
-    ['UMIP, which CPUID does not offer', CR4 | 0x800n],
-    ['PCIDE, which CPUID does not offer', CR4 | 0x20000n],
+    ['LA57, which CPUID does not offer', CR4 | 0x1000n],
+    ['PKE, which CPUID does not offer', CR4 | 0x400000n],
     ['bits above 31', CR4 | (1n << 32n)],
   ])('CR4 refuses %s with #GP', (_name, value) => {
     expect(write(4, value)).toEqual([false, CR4]);
+  });
+
+  it('CR4 takes UMIP and PCIDE, which CPUID offers', () => {
+    expect(write(4, CR4 | 0x20800n)).toEqual([true, CR4 | 0x20800n]);
   });
 
   it('CR4.MCE is the guest’s to see', () => {

@@ -3,7 +3,12 @@ import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { MsrStatus } from '../contract/index.js';
 
 /** Architectural MSRs with a value of their own; every other one reads 0 and ignores writes, MTRRs and machine-check banks among them. */
-export const ArchitecturalMsr = { Tsc: 0x10, MiscEnable: 0x1a0, Pat: 0x277 } as const;
+export const ArchitecturalMsr = { Tsc: 0x10, MicrocodeRevision: 0x8b, MtrrCap: 0xfe, MiscEnable: 0x1a0, Pat: 0x277 } as const;
+
+/** IA32_MTRRCAP: no ranges, but write combining (openvmm, MSRs of both confidential backings). */
+const MTRR_CAP = 0x400;
+/** IA32_BIOS_SIGN_ID: all ones, in the low half (openvmm, likewise). */
+const MICROCODE_REVISION = -1;
 
 /** IA32_MISC_ENABLE (Intel SDM volume 4): fast strings on; branch trace storage and PEBS unavailable. */
 const MISC_ENABLE = 1 | (1 << 11) | (1 << 12);
@@ -33,6 +38,12 @@ export class ArchitecturalMsrs {
     switch (msr) {
       case ArchitecturalMsr.Tsc:
         this.#tsc.rdtsc(out);
+        break;
+      case ArchitecturalMsr.MicrocodeRevision:
+        out.setParts(MICROCODE_REVISION, 0);
+        break;
+      case ArchitecturalMsr.MtrrCap:
+        out.setParts(MTRR_CAP, 0);
         break;
       case ArchitecturalMsr.MiscEnable:
         out.setParts(MISC_ENABLE, 0);

@@ -52,6 +52,14 @@ describe('#GP rules (openvmm, TLFS)', () => {
     }
   });
 
+  it('MTRRs have no ranges, and the microcode is newer than any (openvmm)', () => {
+    const { write, read } = guest();
+    for (const [msr, value] of [[0xfe, 0x400n], [0x8b, 0xffffffffn]] as const) {
+      expect(write(msr, 0n)).toBe(Ok);
+      expect(read(msr)).toBe(value);
+    }
+  });
+
   it('a PAT with a reserved memory type is refused (SDM volume 3, 13.12.4)', () => {
     const { write, read } = guest();
     expect(read(0x277)).toBe(0x0007040600070406n);

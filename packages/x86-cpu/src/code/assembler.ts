@@ -12,23 +12,28 @@ import { linearOf } from './execution-mode.js';
 const UNLINKED = microOp('unlinked');
 const JUMP = microOp('jump');
 const BEYOND = microOp('beyond');
+/** What `redirect` needs: a header, a jump and its target. */
+const REDIRECT_SIZE = BLOCK_HEADER_SIZE + recordSize(JUMP) + 8;
 const EXIT_SIZE = BLOCK_HEADER_SIZE + Math.max(recordSize(UNLINKED), recordSize(JUMP));
 
 /** What the assembler tells of a block it has laid down. */
 export interface Assembled {
   readonly address: number;
-  readonly owners: Uint8Array;
+  /** Where a byte for each word from the header on says which instruction that belongs to. */
+  readonly owners: number;
 }
 
 /** Lays blocks into a context's arena: header, records, ways out, constants. */
 export class Assembler {
   readonly #i32: Int32Array;
+  readonly #u8: Uint8Array;
   readonly #start: number;
   readonly #end: number;
   #free: number;
 
   constructor(space: MemorySpace, contextStart: number) {
     this.#i32 = space.i32;
+    this.#u8 = space.u8;
     this.#start = contextStart + ContextOffset.arena;
     this.#end = this.#start + ARENA_SIZE;
     this.#free = this.#start;
@@ -56,17 +61,17 @@ export class Assembler {
       for (const kind of operation.fields) if (kind === 't') links++;
     }
     const constantsAt = align8(this.#free + recordsSize + links * EXIT_SIZE);
-    const end = constantsAt + 4 * builder.constants.length;
+    const owners = Math.max(constantsAt + 4 * builder.constants.length, this.#free + REDIRECT_SIZE);
+    const end = align8(owners + recordsSize / 4);
     if (end > this.#end) return undefined;
 
     const address = this.#free;
-    const owners = new Uint8Array(recordsSize / 4);
     this.#header(address, count, number);
     let at = address + BLOCK_HEADER_SIZE;
     let exitAt = address + recordsSize;
     for (const { operation, fields, instruction } of steps) {
       this.#operation(at, operation, address);
-      owners.fill(instruction, (at - address) / 4, (at - address + recordSize(operation)) / 4);
+      this.#u8.fill(instruction, owners + (at - address) / 4, owners + (at - address + recordSize(operation)) / 4);
       for (let i = 0; i < fields.length; i++) {
         const kind = operation.fields[i]!;
         const value = fields[i]!;
@@ -93,6 +98,17 @@ export class Assembler {
     for (let i = 0; i < builder.constants.length; i++) this.#i32[constantsAt / 4 + i] = builder.constants[i]!;
     this.#free = end;
     return { address, owners };
+  }
+
+  /** Lays a jump to an instruction pointer over a block that nobody runs. */
+  redirect(address: number, rip: Linear): void {
+    const record = address + BLOCK_HEADER_SIZE;
+    const constant = record + recordSize(JUMP);
+    this.#i32[address / 4] = 0;
+    this.#operation(record, JUMP, address);
+    this.#i32[(record + fieldOffset(0)) / 4] = constant;
+    this.#i32[constant / 4] = rip | 0;
+    this.#i32[constant / 4 + 1] = Math.floor(rip / 2 ** 32) | 0;
   }
 
   #header(at: number, count: number, number: number): void {

@@ -36,8 +36,8 @@ export interface Block {
   readonly count: number;
   /** Offset from `rip` of each instruction, and of the end. */
   readonly starts: readonly number[];
-  /** For each word from the header on: the instruction it belongs to. */
-  readonly owners: Uint8Array;
+  /** Where in memory a byte for each word from the header on says which instruction that belongs to. */
+  readonly owners: number;
   /** Instruction pointers that links lead to. */
   readonly targets: readonly Linear[];
   /** The instruction, if the block is a system instruction. */

@@ -10,6 +10,9 @@ import { codeKey, LONG_MODE } from './execution-mode.js';
 import type { ExecutionMode } from './execution-mode.js';
 import { findDeadFlags } from './flag-use.js';
 
+/** In the header of a dropped block, where the instructions to charge are. */
+const NOT_TO_ENTER = 0x7fffffff;
+
 /** Most instructions of one block. */
 const MAX_BLOCK = 32;
 
@@ -55,7 +58,7 @@ export class CodeCache {
   /** Which instruction of its block a record belongs to. */
   instructionAt(position: number): number {
     const header = headerOf(this.#space.i32, position);
-    return this.blockAt(header).owners[(position - header) >> 2]!;
+    return this.#space.u8[this.blockAt(header).owners + ((position - header) >> 2)]!;
   }
 
   /** Where an `unlinked` record leads. */
@@ -68,21 +71,33 @@ export class CodeCache {
     this.#space.i32[this.#space.i32[(position + fieldOffset(0)) >> 2]! >> 2] = block.address;
   }
 
-  /** Forgets the blocks with code on a page. Their records stay, unreachable, until the arena is cleared. */
-  drop(page: number): void {
+  /**
+   * Forgets the blocks with code between two offsets of a page, and tells `forgotten` of each. Their records stay until the arena is cleared, but whoever is
+   * linked to one of them comes back to the processor.
+   */
+  drop(page: number, first: number, last: number, forgotten: (block: Block) => void): void {
     const blocks = this.#pages.get(page);
     if (blocks === undefined) return;
-    this.#pages.delete(page);
     for (const block of blocks.values()) {
-      this.#forget(block);
-      const other = block.page === page ? block.secondPage : block.page;
-      if (other >= 0) this.#pages.get(other)?.delete(codeKey(block.mode, block.rip));
+      const length = block.starts.at(-1)!;
+      const start = block.page === page ? block.offset : 0;
+      const end = block.page === page ? block.offset + length : block.offset + length - PAGE_BYTES;
+      if (start > last || end <= first) continue;
+      this.dropBlock(block);
+      forgotten(block);
     }
   }
 
   #forget(block: Block): void {
     block.dropped = true;
+    // No budget is large enough to enter it.
+    this.#space.i32[block.address >> 2] = NOT_TO_ENTER;
     for (const tail of block.tails ?? []) if (tail !== undefined) tail.dropped = true;
+  }
+
+  /** Makes the links that lead to a dropped block go through the jump cache, now that one was used. */
+  redirect(block: Block): void {
+    if (block.system === undefined) this.#assembler.redirect(block.address, block.rip);
   }
 
   /** Forgets one block. */

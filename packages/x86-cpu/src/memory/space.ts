@@ -11,8 +11,8 @@ const LINE_SHIFT = 6;
 
 /** What a processor does when memory it has cached something of changes. */
 export interface CodeObserver {
-  /** The page's bytes are about to change: forget code decoded from it. */
-  dropCode(page: number): void;
+  /** Bytes of the page, from offset `first` to `last`, are about to change or have changed: forget code decoded from them. */
+  dropCode(page: number, first: number, last: number): void;
   /** The page now holds decoded code: writes to it must come to `MemorySpace` first. */
   watchWrites(page: number): void;
   /** Forget all translations if they were made with this permission table. */
@@ -124,11 +124,15 @@ export class MemorySpace {
     if (fresh) for (const observer of this.#observers) observer.watchWrites(page);
   }
 
-  /** Forgets the code of a page everywhere. */
-  dropCode(page: number): void {
-    this.#codeLines[2 * page] = 0;
-    this.#codeLines[2 * page + 1] = 0;
-    for (const observer of this.#observers) observer.dropCode(page);
+  /** Forgets the code of the lines that `size` bytes at `gpa`, within one page, touch. */
+  dropCode(gpa: number, size: number): void {
+    const page = Math.floor(gpa / PAGE_BYTES);
+    const offset = gpa % PAGE_BYTES;
+    const firstLine = offset >> LINE_SHIFT;
+    const lastLine = (offset + size - 1) >> LINE_SHIFT;
+    for (let line = firstLine; line <= lastLine; line++) this.#codeLines[2 * page + (line >> 5)]! &= ~(1 << (line & 31));
+    const last = ((lastLine + 1) << LINE_SHIFT) - 1;
+    for (const observer of this.#observers) observer.dropCode(page, firstLine << LINE_SHIFT, last);
   }
 
   /** To be called before `size` bytes at `gpa` change. They must lie in RAM. */
@@ -136,7 +140,7 @@ export class MemorySpace {
     const last = Math.floor((gpa + size - 1) / PAGE_BYTES);
     for (let page = Math.floor(gpa / PAGE_BYTES), at = gpa; page <= last; page++) {
       const end = Math.min(gpa + size, (page + 1) * PAGE_BYTES);
-      if (this.holdsCode(page) && this.overlapsCode(at, end - at)) this.dropCode(page);
+      if (this.holdsCode(page) && this.overlapsCode(at, end - at)) this.dropCode(at, end - at);
       at = end;
     }
   }

@@ -37,6 +37,14 @@ export class JumpCache {
     return this.#memory[entry] === lowHalf(rip) && this.#memory[entry + 1] === highHalf(rip) ? this.#memory[entry + 2]! : -1;
   }
 
+  /** Forgets a block, if it is there. */
+  forget(rip: Linear, block: number): void {
+    const entry = this.#entry(rip);
+    if (this.#memory[entry + 2] !== block) return;
+    this.#memory.fill(-1, entry, entry + (JUMP_CACHE_ENTRY_SIZE >> 2));
+    if (entry === this.#start) this.#memory[entry] = 1;
+  }
+
   /** Addresses of the blocks in it. */
   blocks(): number[] {
     const found: number[] = [];

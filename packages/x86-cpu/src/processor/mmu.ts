@@ -56,9 +56,9 @@ export class Mmu implements PhysicalAccess {
   /** Ring 3 under CR0.AM and RFLAGS.AC: accesses must be aligned to their size (SDM volume 3, 6.15, interrupt 17). */
   #aligned = false;
   readonly fault: Fault = { vector: 0, errorCode: -1, nonCanonical: false, linear: 0, gpa: 0, access: 0 };
-  /** Stores go through even where code has been decoded; its pages are noted. */
+  /** Stores go through even where code has been decoded; address and size of each are noted. */
   #forced = false;
-  readonly #forcedPages: number[] = [];
+  readonly #forcedStores: number[] = [];
   /** The guest physical pages of the two halves of a crossing access. */
   #firstGpa = 0;
   #secondGpa = 0;
@@ -381,7 +381,7 @@ export class Mmu implements PhysicalAccess {
       this.fault.nonCanonical = false;
       return false;
     }
-    this.#forcedPages.push(Math.floor(gpa / PAGE_BYTES));
+    this.#forcedStores.push(gpa, size);
     return true;
   }
 
@@ -393,8 +393,9 @@ export class Mmu implements PhysicalAccess {
   /** Drops the code that was stored onto. */
   endForcedStores(): void {
     this.#forced = false;
-    for (const page of this.#forcedPages) this.#space.dropCode(page);
-    this.#forcedPages.length = 0;
+    const stores = this.#forcedStores;
+    for (let i = 0; i < stores.length; i += 2) this.#space.dropCode(stores[i]!, stores[i + 1]!);
+    stores.length = 0;
   }
 
   /** Where a system instruction's access lies in memory; throws GUEST_FAULT. The access must not cross pages. */

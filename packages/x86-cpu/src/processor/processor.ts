@@ -45,6 +45,7 @@ export class GuestProcessor implements Processor, CodeObserver {
   readonly #interpreter: Interpreter;
   readonly #memory: Int32Array;
   readonly #jumps: JumpCache;
+  readonly #forgetJump = (block: Block): void => this.#jumps.forget(block.rip, block.address);
   #codeGeneration = 0;
   #virtualInterrupt = -1;
   /** Instructions retired before this run, and granted to it. What is left is in `#reserve` and the state's budget. */
@@ -194,12 +195,8 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   // CodeObserver: what happens to the memory under the caches.
 
-  dropCode(page: number): void {
-    this.#cache.drop(page);
-    this.#jumps.flush();
-    // If the interpreter is running, it must not enter another block before it has come back.
-    this.#reserve += this.i32[BUDGET]!;
-    this.i32[BUDGET] = 0;
+  dropCode(page: number, first: number, last: number): void {
+    this.#cache.drop(page, first, last, this.#forgetJump);
   }
 
   watchWrites(page: number): void {
@@ -369,6 +366,7 @@ export class GuestProcessor implements Processor, CodeObserver {
         case Leave.Budget: {
           const block = cache.blockAt(position);
           this.#registers.rip = block.rip;
+          if (block.dropped) this.#cache.redirect(block);
           if (block.dropped || this.#step || this.#left() === 0) return GO_ON;
           this.#enter(block);
           break;

@@ -19,6 +19,15 @@ describe('code that changes', () => {
     expect(guest.reg(Reg.rax)).toBe(10n);
   });
 
+  it('code linked to a block that changes each time runs what is there then, and everything else in the page stays decoded', () => {
+    const program = code('b9 32 00 00 00 ff 05 f6 00 00 00 e9 f0 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 05 78 56 34 12 ff c9 0f 85 f8 fe ff ff f4' /* mov ecx, 50; top: inc dword ptr [rip + part + 1]; jmp part; .org 0x100; part: add eax, 0x12345678; dec ecx; jnz top; hlt */);
+    const guest = new Guest().load(program);
+    guest.memory.writeRam32(CODE + 0x101, 0);
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(BigInt((50 * 51) / 2));
+    expect(guest.processor.retired).toBe(1 + 5 * 50 + 1);
+  });
+
   it('goes on when so much code has been decoded that the arena was cleared', () => {
     // The loop above, longer, for 3000 rounds: each drops and decodes it again, some 2 KiB of records.
     const rounds = 3000;
