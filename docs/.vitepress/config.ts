@@ -35,6 +35,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     items: [
       { text: 'The command line', link: '/command-line' },
       { text: 'JSON output', link: '/json' },
+      { text: 'Save and restore', link: '/save-and-restore' },
       { text: 'Swapping backings in tests', link: '/examples/swap-backings' },
       { text: 'Write a backing', link: '/write-a-backing' },
       { text: 'The example backing', link: '/examples/example-backing' },

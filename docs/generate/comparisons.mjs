@@ -12,18 +12,20 @@ const timerOf = ({ guestTimer }) => (guestTimer === 'hardware' ? 'hardware timer
 /** Every backing with every timer and variant, under tests of a guest: exits a tick and latencies. `tests` are names with what each is about. */
 export function policies(guest, tests) {
   const { runs } = compare(`packages/tmk-guests/elf/${guest}.elf`, ...Object.keys(tests).map((test) => `${guest}::${test}`), ...EXAMPLE);
-  const heads = ['backing, timer', 'options', 'paravisor', 'user', 'hypervisor', 'timer arm', 'timer expiry', 'halt', 'VMPL switch', 'p50', 'p99', 'max'];
-  const sections = runs[0].tests.map(({ name }, index) => blocks(`${tests[name.split('::')[1]]} (${code(name)}):`, table(heads, runs.map((run) => policyRow(run, run.tests[index])))));
+  const heads = ['backing, timer', 'variant', 'paravisor', 'user', 'hypervisor', 'timer arm', 'timer expiry', 'halt', 'VMPL switch', 'p50', 'p99', 'max'];
+  const sections = runs[0].tests.map(({ name }, index) => blocks(`${tests[name.split('::')[1]]} (${code(name)}):`, table(heads, runs.map((run) => policyRow(run, run.tests[index], runs)))));
   return blocks(...sections);
 }
 
-function policyRow(run, { exits, timers }) {
+function policyRow(run, { exits, timers }, runs) {
   const { timer_arm = 0, timer_expiry = 0, halt = 0, vmpl_switch = 0 } = exits.byReason.hypervisor;
   const { p50, p99, max } = timers.latencyNs;
-  const options = Object.entries(run.options).map(([name, value]) => `${name}=${value}`);
+  // Only those in which runs of the backing differ.
+  const others = runs.filter(({ backing }) => backing === run.backing);
+  const telling = Object.entries(run.options).filter(([name, value]) => others.some(({ options }) => options[name] !== value));
   return [
     `${run.backing}, ${timerOf(run)}`,
-    options.map(code).join(' '),
+    telling.map(([name, value]) => code(`${name}=${value}`)).join(' '),
     ...[exits.paravisor, exits.user, exits.hypervisor, timer_arm, timer_expiry, halt, vmpl_switch].map((count) => (count / timers.expired).toFixed(2)),
     ...[p50, p99, max].map(us),
   ];

@@ -200,6 +200,10 @@ export const brokenBackings: Readonly<Record<string, ExampleBacking>> = {
   'vtl1-is-its-own': brokenVp((vp) => {
     vp.switchVtl = () => {};
   }),
+  // An event on its way is forgotten: what an entry was given, or a driver between an entry and its exit.
+  'saved-state-goes-on-alike': brokenMachine((vp) => {
+    vp.restore = () => {};
+  }),
   'start-up-refuses': {
     ...exampleBacking(),
     createShared(parameters) {

@@ -45,6 +45,9 @@ const BUSY = [SPIN];
 /** sti; hlt; jmp back. */
 const HALTING = ['fb f4 ebfc'];
 
+/** A guest whose timer is always armed, and which runs and halts by turns. */
+export const alwaysTicking: ContractGuest = ticking(['fb f4 0fa2 ebf9']);
+
 /** Runs a ticking guest for `LIMIT_US`: what it reported, and what the paravisor delivered, in reference time. */
 function ticks({ backing }: Subject, wait: readonly string[]) {
   const delivered: { readonly due: number; readonly at: number }[] = [];
