@@ -1,5 +1,5 @@
 import { U64 } from '@paravisor/hcl-protocol';
-import { PageAccess } from '@paravisor/x86-cpu/emulate';
+import { CodeMode, PageAccess } from '@paravisor/x86-cpu/emulate';
 import type { EmulatorCpu } from '@paravisor/x86-cpu/emulate';
 import type { LocalApic } from '../apic/index.js';
 import { Segment } from '../contract/index.js';
@@ -7,6 +7,10 @@ import type { GuestRegisters, SegmentRegister } from '../contract/index.js';
 import type { GuestTranslation } from './guest-translation.js';
 import type { PhysicalBus } from './physical-bus.js';
 
+const EFER_LMA = 1 << 10;
+/** L and D of CS's access rights. */
+const CS_L = 1 << 13;
+const CS_D = 1 << 14;
 const PAGE_OFFSET_MASK = 0xfffn;
 const PAGE_BYTES = 0x1000;
 
@@ -16,6 +20,7 @@ export class ExitedCpu implements EmulatorCpu {
   readonly #bus: PhysicalBus;
   readonly #cell = new U64();
   readonly #segment: SegmentRegister = { selector: 0, attributes: 0, limit: 0, base: new U64() };
+  codeMode: CodeMode = CodeMode.Bits64;
   #registers!: GuestRegisters;
   #apic!: LocalApic;
 
@@ -26,6 +31,7 @@ export class ExitedCpu implements EmulatorCpu {
 
   /** The VTL whose instruction is next. */
   begin(registers: GuestRegisters, apic: LocalApic): void {
+    this.codeMode = codeModeOf(registers, this.#segment, this.#cell);
     this.#registers = registers;
     this.#apic = apic;
   }
@@ -58,7 +64,7 @@ export class ExitedCpu implements EmulatorCpu {
 
   /** In 64-bit mode only FS and GS have a base (Intel SDM volume 1, 3.4.4). */
   segmentBase(segment: number): bigint {
-    if (segment !== Segment.Fs && segment !== Segment.Gs) return 0n;
+    if (this.codeMode === CodeMode.Bits64 && segment !== Segment.Fs && segment !== Segment.Gs) return 0n;
     this.#registers.readSegment(segment, this.#segment);
     return this.#segment.base.toBigInt();
   }
@@ -104,6 +110,15 @@ export class ExitedCpu implements EmulatorCpu {
     this.#bus.writePort(port, size, value);
     return true;
   }
+}
+
+/** What CS and EFER make of code. */
+function codeModeOf(registers: GuestRegisters, segment: SegmentRegister, cell: U64): CodeMode {
+  registers.readEfer(cell);
+  const isLongMode = (cell.lo & EFER_LMA) !== 0;
+  registers.readSegment(Segment.Cs, segment);
+  if (isLongMode && (segment.attributes & CS_L) !== 0) return CodeMode.Bits64;
+  return (segment.attributes & CS_D) === 0 ? CodeMode.Bits16 : CodeMode.Bits32;
 }
 
 /** How many of `size` bytes from `linear` lie in its page. An access across two pages goes byte by byte. */

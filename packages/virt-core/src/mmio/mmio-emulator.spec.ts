@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RAM_BYTES, ScriptedMachine } from '../../test/scripted-partition.js';
 import type { PlainRegisters } from '../../test/scripted-partition.js';
-import { EmulationStatus } from '../contract/index.js';
+import { EmulationStatus, Segment } from '../contract/index.js';
 import { createParavisor } from '../vp/index.js';
 
 const RAX = 0;
@@ -208,13 +208,65 @@ describe('what ends the VP', () => {
   it.each([
     ['an instruction nobody emulates', /cannot be emulated: 0f 01 17/, () => {}],
     ['a page table outside RAM', /page table at guest physical address 0x100000 lies outside RAM/, (registers: PlainRegisters) => (registers.cr3 = BigInt(RAM_BYTES))],
-    ['code outside 64-bit mode', /outside 64-bit mode/, (registers: PlainRegisters) => (registers.efer = 0n)],
+    ['a push outside 64-bit mode', /cannot be emulated: ff 37/, (registers: PlainRegisters, write: (code: readonly number[]) => void) => {
+      legacy(registers, 0xc09b);
+      write([0xff, 0x37]); // push dword ptr [edi]
+    }],
   ])('%s is named in the fault', (_name, reason, adjust) => {
-    const { paravisor, registers, emulate } = guest([0x0f, 0x01, 0x17]); // lgdt [rdi]
+    const { machine, paravisor, registers, emulate } = guest([0x0f, 0x01, 0x17]); // lgdt [rdi]
     registers.gpr[RDI] = DEVICE_LINEAR;
-    adjust(registers);
+    adjust(registers, (code) => machine.memory.write(CODE, Uint8Array.from(code)));
     expect(emulate()).toBe(EmulationStatus.Fatal);
     expect(paravisor.fault?.reason).toMatch(reason);
+  });
+});
+
+/** Puts the registers into real or protected mode without paging, with code of these attributes. */
+function legacy(registers: PlainRegisters, attributes: number): void {
+  registers.cr0 = 0x11n;
+  registers.cr4 = 0n;
+  registers.efer = 0n;
+  registers.segments[Segment.Cs]!.attributes = attributes;
+  registers.gpr[RDI] = BigInt(DEVICE);
+}
+
+describe('16- and 32-bit code', () => {
+  it('reaches devices through the bases of its segments, with and without paging', () => {
+    const { registers, chipset, emulate } = guest([0x36, 0x89, 0x07]); // mov ss:[edi], eax
+    legacy(registers, 0xc09b);
+    registers.segments[Segment.Ss]!.base.setNumber(0x1000);
+    registers.gpr[RDI] = 0xffff_ffff_0000_0000n + BigInt(DEVICE) - 0x1000n + 4n;
+    registers.gpr[RAX] = 0x9_8765_4321n;
+    expect(emulate()).toBe(EmulationStatus.Done);
+    expect(chipset.log).toEqual(['write 0xd0000004 4 0x87654321']);
+    expect(registers.rip).toBe(BigInt(CODE + 3));
+  });
+
+  it('finds instructions through CS, and reads 16-bit operands of 16-bit code', () => {
+    const { registers, chipset, emulate } = guest([0x67, 0x8b, 0x07]); // mov ax, [edi]
+    legacy(registers, 0x9b);
+    registers.segments[Segment.Cs]!.base.setNumber(CODE - 0x10);
+    registers.rip = 0x10n;
+    chipset.values.set(DEVICE, 0x1234n);
+    registers.gpr[RAX] = 0xffff_0000n;
+    expect(emulate()).toBe(EmulationStatus.Done);
+    expect([chipset.log, registers.gpr[RAX], registers.rip]).toEqual([['read 0xd0000000 2'], 0xffff_1234n, 0x13n]);
+  });
+
+  it('walks two-level tables (SDM volume 3, 4.3)', () => {
+    const { machine, registers, chipset, emulate } = guest([0xf3, 0xaa]); // rep stosb
+    legacy(registers, 0xc09b);
+    registers.cr0 = 0x8001_0011n;
+    registers.cr4 = 0x10n;
+    registers.cr3 = 0x6000n;
+    const directory = new DataView(machine.memory.bytes.buffer);
+    directory.setUint32(0x6000, 0x83, true);
+    directory.setUint32(0x6004, DEVICE | 0x83, true);
+    registers.gpr[RDI] = 0x40_0000n;
+    registers.gpr[RCX] = 2n;
+    expect([emulate(), emulate()]).toEqual([EmulationStatus.Done, EmulationStatus.Done]);
+    expect(chipset.log).toEqual(['write 0xd0000000 1 0x0', 'write 0xd0000001 1 0x0']);
+    expect(registers.rip).toBe(BigInt(CODE + 2));
   });
 });
 

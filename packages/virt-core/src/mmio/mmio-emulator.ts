@@ -1,10 +1,10 @@
 import { U64 } from '@paravisor/hcl-protocol';
 import type { GuestMemoryLine, HclVp } from '@paravisor/hcl-protocol';
-import { emulate, EmulateStatus, PageAccess } from '@paravisor/x86-cpu/emulate';
+import { CodeMode, emulate, EmulateStatus, PageAccess } from '@paravisor/x86-cpu/emulate';
 import type { EmulateOutcome } from '@paravisor/x86-cpu/emulate';
 import type { LocalApic } from '../apic/index.js';
 import { EmulationStatus, Segment } from '../contract/index.js';
-import type { BackingVp, Chipset, GuestRegisters, SegmentRegister } from '../contract/index.js';
+import type { BackingVp, Chipset } from '../contract/index.js';
 import { ExitedCpu } from './exited-cpu.js';
 import { GuestTranslation } from './guest-translation.js';
 import { PhysicalBus } from './physical-bus.js';
@@ -12,8 +12,7 @@ import { PhysicalBus } from './physical-bus.js';
 const INSTRUCTION_BYTES = 15;
 const PAGE_BYTES = 0x1000;
 const VECTOR_PF = 14;
-const EFER_LMA = 1 << 10;
-const CS_L = 1 << 13;
+const PAGE_OFFSET_MASK = 0xfffn;
 const LEAF_ADDRESS_SIZES = 0x80000008;
 /** MAXPHYADDR where CPUID has no leaf for it (Intel SDM volume 3, 4.1.4). */
 const DEFAULT_PHYSICAL_ADDRESS_BITS = 36;
@@ -39,7 +38,6 @@ export class MmioEmulator {
   readonly #cpu: ExitedCpu;
   readonly #code = new Uint8Array(INSTRUCTION_BYTES);
   readonly #register = new U64();
-  readonly #segment: SegmentRegister = { selector: 0, attributes: 0, limit: 0, base: new U64() };
 
   constructor(options: MmioEmulatorOptions) {
     this.#options = options;
@@ -50,31 +48,25 @@ export class MmioEmulator {
   /** One instruction, or one iteration of a REP: RIP then still points at it, and the guest goes on with the next. */
   emulate(vtl: number): EmulationStatus {
     const registers = this.#options.backing.registers(vtl);
-    if (!this.#in64BitMode(registers)) return this.#fatal(vtl, 'the guest accessed a device outside 64-bit mode, and only 64-bit instructions are emulated');
     this.#translation.begin(registers);
     this.#cpu.begin(registers, this.#options.apics[vtl]!);
 
     registers.readRip(this.#register);
     const rip = this.#register.toBigInt();
-    const inFirstPage = Math.min(INSTRUCTION_BYTES, PAGE_BYTES - (this.#register.lo & (PAGE_BYTES - 1)));
-    if (!this.#fetch(rip, 0, inFirstPage)) return this.#accessFailed(vtl);
+    const long = this.#cpu.codeMode === CodeMode.Bits64;
+    const linear = long ? rip : BigInt.asUintN(32, rip + this.#cpu.segmentBase(Segment.Cs));
+    const inFirstPage = Math.min(INSTRUCTION_BYTES, PAGE_BYTES - Number(linear & PAGE_OFFSET_MASK));
+    if (!this.#fetch(linear, 0, inFirstPage)) return this.#accessFailed(vtl);
     const outcome = emulate(this.#cpu, this.#code, inFirstPage);
     if (outcome.status !== EmulateStatus.Truncated) return this.#finish(vtl, rip, inFirstPage, outcome);
 
-    if (!this.#fetch(rip, inFirstPage, INSTRUCTION_BYTES)) return this.#accessFailed(vtl);
+    if (!this.#fetch(linear, inFirstPage, INSTRUCTION_BYTES)) return this.#accessFailed(vtl);
     return this.#finish(vtl, rip, INSTRUCTION_BYTES, emulate(this.#cpu, this.#code, INSTRUCTION_BYTES));
   }
 
-  #in64BitMode(registers: GuestRegisters): boolean {
-    registers.readEfer(this.#register);
-    if ((this.#register.lo & EFER_LMA) === 0) return false;
-    registers.readSegment(Segment.Cs, this.#segment);
-    return (this.#segment.attributes & CS_L) !== 0;
-  }
-
   /** Fetches the instruction's bytes from `from` to `to`, which lie in one page. */
-  #fetch(rip: bigint, from: number, to: number): boolean {
-    const gpa = this.#translation.translate(BigInt.asUintN(64, rip + BigInt(from)), PageAccess.Fetch);
+  #fetch(linear: bigint, from: number, to: number): boolean {
+    const gpa = this.#translation.translate(BigInt.asUintN(64, linear + BigInt(from)), PageAccess.Fetch);
     if (gpa < 0) return false;
     const whole = from === 0 && to === INSTRUCTION_BYTES;
     if (this.#options.memory.read(gpa, whole ? this.#code : this.#code.subarray(from, to))) return true;

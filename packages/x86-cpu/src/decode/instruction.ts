@@ -150,3 +150,15 @@ export function createInstruction(): Instruction {
     imm2: 0,
   };
 }
+
+const SS = 2;
+const DS = 3;
+const RSP = 4;
+const RBP = 5;
+
+/** The segment of a memory operand outside 64-bit mode: SS when the base is BP or SP, DS otherwise, unless a prefix says which (SDM vol. 1, 3.7.4). */
+export function segmentOf(instruction: Instruction): number {
+  const { segment, base } = instruction;
+  if (segment >= 0) return segment;
+  return base === RSP || base === RBP ? SS : DS;
+}

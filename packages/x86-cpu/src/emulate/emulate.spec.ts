@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CodeMode } from '../decode/instruction.js';
 import { emulate } from './emulate.js';
 import { EmulateStatus } from './emulator-cpu.js';
 import type { EmulateOutcome, EmulatorCpu } from './emulator-cpu.js';
@@ -16,6 +17,7 @@ const DF = 0x400n;
 
 /** A processor over 4 KiB of memory at 0, with a log of what was asked of it and addresses that refuse. */
 class TestCpu implements EmulatorCpu {
+  codeMode: CodeMode = CodeMode.Bits64;
   rip = 0x8000n;
   rflags = 2n;
   readonly gprs = Array.from({ length: 16 }, () => 0n);

@@ -7,7 +7,7 @@ import { COMPUTATIONS, IMUL_COMPUTATIONS } from './computations.js';
 import type { Computation } from './computations.js';
 import { Outcome } from './emulator-cpu.js';
 import type { EmulateOutcome, EmulatorCpu } from './emulator-cpu.js';
-import { Access, isOutcome, locate, readPlace, writeRegister } from './operands.js';
+import { Access, addressBits, isOutcome, locate, readPlace, writeRegister } from './operands.js';
 import type { Place } from './operands.js';
 import { HANDLERS } from './stack-and-branches.js';
 import { emulateString, isString } from './strings.js';
@@ -64,7 +64,8 @@ function emulateComputation(cpu: EmulatorCpu, instruction: Instruction, nextRip:
 
 /** Executes an instruction that has been decoded; `instruction` is the one at `cpu.rip`. */
 export function emulateDecoded(cpu: EmulatorCpu, instruction: Instruction): EmulateOutcome {
-  const nextRip = (cpu.rip + BigInt(instruction.length)) & ones(64);
+  const nextRip = (cpu.rip + BigInt(instruction.length)) & ones(addressBits(cpu));
+  if (cpu.codeMode !== CodeMode.Bits64 && LONG_HANDLERS.has(instruction.op)) return Outcome.notEmulated;
   if (isString(instruction.op)) return emulateString(cpu, instruction, nextRip);
   const handler = HANDLERS.get(instruction.op);
   if (handler !== undefined) return handler(cpu, instruction, nextRip);
@@ -73,18 +74,23 @@ export function emulateDecoded(cpu: EmulatorCpu, instruction: Instruction): Emul
   return emulateComputation(cpu, instruction, nextRip, computation);
 }
 
+/** What is emulated in 64-bit mode only: it uses the stack or branches. */
+const LONG_HANDLERS: ReadonlySet<Op> = new Set<Op>([
+  Op.Push, Op.Pop, Op.Jmp, Op.Jcc, Op.Jrcxz, Op.Loop, Op.Loope, Op.Loopne, Op.Call, Op.Ret, Op.Leave,
+]);
+
 const scratch = createInstruction();
 
 /**
- * Emulates the 64-bit mode instruction at `cpu.rip`, whose first `available` bytes are in `bytes`.
+ * Emulates the instruction at `cpu.rip`, whose first `available` bytes are in `bytes`.
  *
  * For accesses that a processor cannot finish itself: device memory and string I/O. Loads come first, then the computation, stores, and the commit of registers,
  * flags and RIP, so that whatever ends the instruction early leaves the processor as it was. A REP string instruction does one iteration a call. LOCK needs
  * nothing: the whole instruction happens at once. Not emulated: what never touches data memory in a way worth it (system instructions, far transfers,
- * segment registers, PUSHF and POPF, ENTER).
+ * segment registers, PUSHF and POPF, ENTER), and outside 64-bit mode pushes, pops and branches.
  */
 export function emulate(cpu: EmulatorCpu, bytes: Uint8Array, available: number): EmulateOutcome {
-  switch (decode(bytes, 0, available, CodeMode.Bits64, scratch)) {
+  switch (decode(bytes, 0, available, cpu.codeMode, scratch)) {
     case DecodeStatus.Ok:
       return emulateDecoded(cpu, scratch);
     case DecodeStatus.Truncated:

@@ -1,3 +1,5 @@
+import type { CodeMode } from '../decode/instruction.js';
+
 /**
  * What one emulated instruction needs of a processor. Values are unsigned 64-bit BigInts, cut to the size of the access.
  *
@@ -5,6 +7,8 @@
  * (undefined or false) ends the instruction before anything after it; the implementation keeps what the failure was.
  */
 export interface EmulatorCpu {
+  /** What the code segment makes of code: 64-, 32- or 16-bit. */
+  readonly codeMode: CodeMode;
   /** RIP; on entry the instruction's own address. Written last. */
   rip: bigint;
   /** RFLAGS. */
@@ -13,7 +17,7 @@ export interface EmulatorCpu {
   readGpr(register: number): bigint;
   /** Replaces all 64 bits of a general register. */
   writeGpr(register: number, value: bigint): void;
-  /** Base of segment 0..5 = ES CS SS DS FS GS, as 64-bit mode uses it: 0 but for FS and GS. */
+  /** Base of segment 0..5 = ES CS SS DS FS GS, as the mode uses it: in 64-bit mode 0 but for FS and GS. Limits have been checked before. */
   segmentBase(segment: number): bigint;
   /** Reads 1, 2, 4 or 8 bytes at a canonical linear address, which may cross a page; undefined if the guest may not. */
   readMemory(linear: bigint, size: number): bigint | undefined;

@@ -1,4 +1,4 @@
-import { BASE_RIP, OperandKind } from '../decode/instruction.js';
+import { BASE_RIP, CodeMode, OperandKind, segmentOf } from '../decode/instruction.js';
 import type { Instruction, Operand } from '../decode/instruction.js';
 import { ones } from './arithmetic.js';
 import { Outcome } from './emulator-cpu.js';
@@ -38,10 +38,20 @@ export function effectiveAddress(cpu: EmulatorCpu, instruction: Instruction): bi
   return address & ones(8 * instruction.addressSize);
 }
 
-/** The memory operand's linear address; only FS and GS have a base in 64-bit mode. */
+/** Bits of linear addresses and of the instruction pointer. */
+export function addressBits(cpu: EmulatorCpu): number {
+  return cpu.codeMode === CodeMode.Bits64 ? 64 : 32;
+}
+
+/** Base of the memory operand's segment; only FS and GS have one in 64-bit mode. */
+function operandBase(cpu: EmulatorCpu, instruction: Instruction): bigint {
+  if (cpu.codeMode !== CodeMode.Bits64) return cpu.segmentBase(segmentOf(instruction));
+  return instruction.segment >= 0 ? cpu.segmentBase(instruction.segment) : 0n;
+}
+
+/** The memory operand's linear address. */
 export function linearAddress(cpu: EmulatorCpu, instruction: Instruction): bigint {
-  const base = instruction.segment >= 0 ? cpu.segmentBase(instruction.segment) : 0n;
-  return (effectiveAddress(cpu, instruction) + base) & ones(64);
+  return (effectiveAddress(cpu, instruction) + operandBase(cpu, instruction)) & ones(addressBits(cpu));
 }
 
 function isCanonical(linear: bigint): boolean {
@@ -77,9 +87,8 @@ export function locate(cpu: EmulatorCpu, instruction: Instruction, operand: Oper
   if (operand.kind !== OperandKind.Mem || access === Access.None) return { operand, linear: 0n };
   let linear = linearAddress(cpu, instruction);
   if (displacement !== 0n) {
-    const base = instruction.segment >= 0 ? cpu.segmentBase(instruction.segment) : 0n;
     const offset = (effectiveAddress(cpu, instruction) + displacement) & ones(8 * instruction.addressSize);
-    linear = (offset + base) & ones(64);
+    linear = (offset + operandBase(cpu, instruction)) & ones(addressBits(cpu));
   }
   const fault = canonicalFault(linear, operand.size, usesStack(instruction));
   if (fault !== undefined) return fault;

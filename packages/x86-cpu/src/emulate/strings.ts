@@ -1,16 +1,18 @@
-import { Rep } from '../decode/instruction.js';
+import { CodeMode, Rep } from '../decode/instruction.js';
 import type { Instruction } from '../decode/instruction.js';
 import { Op } from '../decode/op.js';
 import { Flag, ones, subtract } from './arithmetic.js';
 import { Outcome } from './emulator-cpu.js';
 import type { EmulateOutcome, EmulatorCpu } from './emulator-cpu.js';
-import { canonicalFault, readRegister, writeRegister } from './operands.js';
+import { addressBits, canonicalFault, readRegister, writeRegister } from './operands.js';
 
 const RAX = 0;
 const RCX = 1;
 const RDX = 2;
 const RSI = 6;
 const RDI = 7;
+const ES = 0;
+const DS = 3;
 
 /** Which pointers an iteration uses and moves. */
 const POINTERS: ReadonlyMap<Op, { readonly source: boolean; readonly destination: boolean }> = new Map<Op, { source: boolean; destination: boolean }>([
@@ -87,15 +89,19 @@ export function emulateString(cpu: EmulatorCpu, instruction: Instruction, nextRi
     cpu.rip = nextRip;
     return Outcome.done;
   }
-  const segmentBase = instruction.segment >= 0 ? cpu.segmentBase(instruction.segment) : 0n;
+  const segmented = cpu.codeMode !== CodeMode.Bits64;
+  const sourceSegment = instruction.segment < 0 && segmented ? DS : instruction.segment;
+  const sourceBase = sourceSegment >= 0 ? cpu.segmentBase(sourceSegment) : 0n;
+  const destinationBase = segmented ? cpu.segmentBase(ES) : 0n;
   const rsi = readRegister(cpu, RSI, addressSize);
   const rdi = readRegister(cpu, RDI, addressSize);
-  const source = (rsi + segmentBase) & ones(64);
+  const source = (rsi + sourceBase) & ones(addressBits(cpu));
+  const destination = (rdi + destinationBase) & ones(addressBits(cpu));
   const fault =
-    (pointers.source ? canonicalFault(source, operandSize, false) : undefined) ?? (pointers.destination ? canonicalFault(rdi, operandSize, false) : undefined);
+    (pointers.source ? canonicalFault(source, operandSize, false) : undefined) ?? (pointers.destination ? canonicalFault(destination, operandSize, false) : undefined);
   if (fault !== undefined) return fault;
 
-  const { failed, rflags } = iterate(cpu, instruction, source, rdi);
+  const { failed, rflags } = iterate(cpu, instruction, source, destination);
   if (failed !== undefined) return failed;
 
   const step = cpu.rflags & Flag.DF ? -BigInt(operandSize) : BigInt(operandSize);

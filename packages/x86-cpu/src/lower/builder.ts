@@ -1,7 +1,7 @@
 import type { Linear, Step } from '../code/block.js';
 import { LONG_MODE } from '../code/execution-mode.js';
 import type { ExecutionMode } from '../code/execution-mode.js';
-import { BASE_RIP, OperandKind } from '../decode/instruction.js';
+import { BASE_RIP, OperandKind, segmentOf } from '../decode/instruction.js';
 import type { Instruction, Operand } from '../decode/instruction.js';
 import { Op } from '../decode/op.js';
 import { Segment, SEGMENT_SIZE, StateOffset } from '../memory/layout.js';
@@ -261,11 +261,4 @@ export class BlockBuilder {
     if (!(bytes in LOG2)) throw new Error(`operand size ${bytes}`);
     return bytes as Size;
   }
-}
-
-/** The segment of a memory operand outside 64-bit mode: SS when the base is BP or SP, DS otherwise, unless a prefix says which. */
-export function segmentOf(instruction: Instruction): number {
-  const { segment, base } = instruction;
-  if (segment >= 0) return segment;
-  return base === 4 || base === 5 ? Segment.ss : Segment.ds;
 }

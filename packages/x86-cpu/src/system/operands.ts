@@ -1,8 +1,7 @@
 import type { Linear } from '../code/block.js';
 import { LONG_MODE } from '../code/execution-mode.js';
-import { BASE_RIP, OperandKind } from '../decode/instruction.js';
+import { BASE_RIP, OperandKind, segmentOf } from '../decode/instruction.js';
 import type { Instruction, Operand } from '../decode/instruction.js';
-import { segmentOf } from '../lower/builder.js';
 import { Segment, SEGMENT_SIZE, StateOffset } from '../memory/layout.js';
 import type { Core } from '../processor/core.js';
 import { Vector } from '../processor/fault.js';

@@ -1,8 +1,10 @@
+import { CodeMode } from '../../src/decode/index.js';
 import type { EmulatorCpu } from '../../src/emulate/index.js';
 import { CODE, DATA, DATA_SIZE, FS_BASE, GS_BASE, PAGE, WRITABLE_SIZE } from './address-map.js';
 
 /** The emulator's processor over the same map. */
 export class ModelCpu implements EmulatorCpu {
+  readonly codeMode = CodeMode.Bits64;
   rip = CODE;
   rflags = 2n;
   gprs: bigint[] = [];

@@ -1,3 +1,4 @@
+import { CodeMode } from '../../src/decode/index.js';
 import type { EmulatorCpu } from '../../src/emulate/index.js';
 import { INT3, RECORDED_CODE, RECORDED_DATA, RECORDED_DATA_SIZE, RECORDED_WRITABLE_SIZE } from './recording.js';
 import type { RecordedCase, RecordedFault } from './recording.js';
@@ -10,6 +11,7 @@ const User = 4;
 
 /** The emulator's processor over the recorder's address space. */
 export class UserCpu implements EmulatorCpu {
+  readonly codeMode = CodeMode.Bits64;
   rip: bigint;
   rflags: bigint;
   readonly gprs: bigint[];
