@@ -1,27 +1,27 @@
 import { CodeCache } from '../code/cache.js';
-import type { Block, Linear } from '../code/block.js';
-import { linearOf, LONG_MODE } from '../code/execution-mode.js';
+import type { Block } from '../code/block.js';
+import { linearOf } from '../code/execution-mode.js';
 import { EventType, ExitKind, Stop } from '../contract.js';
 import type { Intercepts, Processor, ProcessorExit, ProcessorOptions, VirtualApic } from '../contract.js';
-import { DecodeStatus, OperandKind } from '../decode/index.js';
+import { OperandKind } from '../decode/index.js';
 import type { Instruction } from '../decode/index.js';
 import { Op } from '../decode/op.js';
 import { createInterpreter, nextGrant } from '../interpreter/module.js';
 import type { Interpreter } from '../interpreter/module.js';
 import { StateOffset } from '../memory/layout.js';
-import { PAGE_BYTES } from '../memory/space.js';
 import type { CodeObserver, MemorySpace } from '../memory/space.js';
 import { Leave } from '../microop/accessors.js';
 import { BLOCK_HEADER_SIZE, fieldOffset } from '../microop/record.js';
 import { SEGMENT_IS_STACK } from '../microop/segment.js';
 import { Flag } from '../microop/flags.js';
 import { Outcome, systemInstructions } from '../system/index.js';
+import { CodeFinder } from './code-finder.js';
 import { Core } from './core.js';
 import type { PendingEvent } from './core.js';
 import { Dr6 } from './debug.js';
 import { Events, GO_ON } from './events.js';
 import { restoreIntercepts, restoreRegisters, saveExit, saveIntercepts, saveRegisters } from './saved-state.js';
-import type { ProcessorState, SavedJump } from './saved-state.js';
+import type { ProcessorState } from './saved-state.js';
 import { GuestFault, NESTED, RETRY, Vector } from './fault.js';
 import { JumpCache } from './jump-cache.js';
 import { Mmu } from './mmu.js';
@@ -46,7 +46,7 @@ export class GuestProcessor implements Processor, CodeObserver {
   readonly #memory: Int32Array;
   readonly #jumps: JumpCache;
   readonly #forgetJump = (block: Block): void => this.#jumps.forget(block.rip, block.address);
-  #codeGeneration = 0;
+  readonly #finder: CodeFinder;
   #virtualInterrupt = -1;
   /** Instructions retired before this run, and granted to it. What is left is in `#reserve` and the state's budget. */
   #retiredBefore = 0;
@@ -77,6 +77,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#cache = new CodeCache(space, start);
     this.#memory = space.i32;
     this.#jumps = new JumpCache(space.i32, start);
+    this.#finder = new CodeFinder(this.#cache, this.#jumps, this.#mmu);
     this.#registers.systemFlags = 0;
     space.observe(this);
   }
@@ -131,7 +132,7 @@ export class GuestProcessor implements Processor, CodeObserver {
       exit: saveExit(exit),
       ...saveIntercepts(intercepts),
       translations: this.#mmu.save(),
-      jumps: this.#saveJumps(),
+      jumps: this.#finder.save(this.#core.mode),
     };
   }
 
@@ -150,25 +151,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#core.modeChanged(true);
     this.#core.debugChanged();
     this.#mmu.restore(state.translations);
-    this.#cache.mode = this.#core.mode;
-    for (const jump of state.jumps) this.#restoreJump(jump);
-  }
-
-  /** The jump cache serves as the translations of code. */
-  #saveJumps(): SavedJump[] {
-    // What was found in another mode is forgotten at the next instruction.
-    if (this.#core.mode !== this.#cache.mode) return [];
-    return this.#jumps.blocks().map((address) => {
-      const { rip, page, offset, secondPage } = this.#cache.blockAt(address);
-      return { rip, gpa: page * PAGE_BYTES + offset, nextGpa: secondPage < 0 ? -1 : secondPage * PAGE_BYTES };
-    });
-  }
-
-  #restoreJump({ rip, gpa, nextGpa }: SavedJump): void {
-    const block = this.#cache.build(rip, gpa, nextGpa);
-    if (typeof block === 'number') throw new RangeError(`no code can be decoded where there was some, at ${rip}`);
-    this.#checkGeneration();
-    this.#jumps.keep(rip, block.address);
+    this.#finder.restore(this.#core.mode, state.jumps);
   }
 
   get virtualInterrupt(): number {
@@ -311,12 +294,8 @@ export class GuestProcessor implements Processor, CodeObserver {
 
   /** Runs from RIP until there is something to decide. */
   #advance(): number {
-    const { mode } = this.#core;
-    if (mode !== this.#cache.mode) {
-      this.#cache.mode = mode;
-      this.#jumps.flush();
-    }
-    const block = this.#find(this.#registers.rip);
+    this.#finder.adopt(this.#core.mode);
+    const block = this.#finder.find(this.#registers.rip);
     if (block === undefined) return this.#fault();
     return block.system === undefined ? this.#interpret(block) : this.#system(block, block.system);
   }
@@ -337,7 +316,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     let entered = block;
     if (budget < block.count) {
       entered = this.#cache.tail(block, budget);
-      this.#checkGeneration();
+      this.#finder.checkGeneration();
     }
     this.i32[BUDGET] = budget - entered.count;
     this.i32[POSITION] = entered.address + BLOCK_HEADER_SIZE;
@@ -356,7 +335,7 @@ export class GuestProcessor implements Processor, CodeObserver {
           this.#registers.rip = target;
           const { generation } = cache;
           const owner = cache.ownerOf(position);
-          const next = this.#find(target);
+          const next = this.#finder.find(target);
           if (next === undefined) return this.#left() === 0 ? GO_ON : this.#fault();
           if (generation === cache.generation && !owner.dropped && next.secondPage < 0) cache.link(position, next);
           if (next.system !== undefined || this.#left() === 0 || (this.#step && i32[BUDGET] === 0)) return GO_ON;
@@ -405,58 +384,6 @@ export class GuestProcessor implements Processor, CodeObserver {
           return GO_ON;
       }
     }
-  }
-
-  /** The block at a linear address, decoded if need be; undefined with `fault` filled. */
-  #find(rip: Linear): Block | undefined {
-    const known = this.#jumps.find(rip);
-    if (known >= 0) return this.#cache.blockAt(known);
-    const block = this.#look(rip);
-    if (block === undefined) return undefined;
-    this.#checkGeneration();
-    this.#jumps.keep(rip, block.address);
-    return block;
-  }
-
-  /** When the arena was cleared, nothing in the jump cache is valid any more. */
-  #checkGeneration(): void {
-    if (this.#codeGeneration === this.#cache.generation) return;
-    this.#codeGeneration = this.#cache.generation;
-    this.#jumps.flush();
-  }
-
-  #look(rip: Linear): Block | undefined {
-    const cache = this.#cache;
-    const { mode } = cache;
-    if (rip > mode.limit) return this.#noCode(Vector.gp, 0);
-    const linear = linearOf(mode, rip);
-    const gpa = this.#mmu.translateFetch(linear);
-    if (gpa < 0) return undefined;
-    const next4K = (Math.floor(linear / PAGE_BYTES) + 1) * PAGE_BYTES;
-    const nextPage = mode === LONG_MODE ? next4K : next4K % 2 ** 32;
-    const known = cache.find(Math.floor(gpa / PAGE_BYTES), rip);
-    if (known !== undefined) {
-      if (known.secondPage < 0) return known;
-      const next = this.#mmu.translateFetch(nextPage);
-      if (next < 0) return undefined;
-      if (Math.floor(next / PAGE_BYTES) === known.secondPage && Math.floor(gpa / PAGE_BYTES) === known.page) return known;
-      cache.dropBlock(known);
-    }
-    let built = cache.build(rip, gpa, -1);
-    if (built === DecodeStatus.Truncated) {
-      const next = this.#mmu.translateFetch(nextPage);
-      if (next < 0) return undefined;
-      built = cache.build(rip, gpa, next);
-    }
-    if (typeof built !== 'number') return built;
-    return built === DecodeStatus.TooLong ? this.#noCode(Vector.gp, 0) : this.#noCode(Vector.ud, -1);
-  }
-
-  #noCode(vector: number, errorCode: number): undefined {
-    const { fault } = this.#mmu;
-    fault.vector = vector;
-    fault.errorCode = errorCode;
-    return undefined;
   }
 
   #retire(): void {
