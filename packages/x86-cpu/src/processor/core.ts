@@ -239,7 +239,7 @@ export class Core {
     return joinHalves(this.lo, this.hi);
   }
 
-  /** After a change of DR7 or CR4. */
+  /** After a change of DR7. */
   debugChanged(): void {
     if (this.debug.update()) this.flushTranslations();
     this.attention = true;

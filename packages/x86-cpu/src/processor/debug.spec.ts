@@ -103,6 +103,16 @@ describe('breakpoints (SDM volume 3, 18.2 and 18.3)', () => {
     expect(guest.get(stateLayout.dr6) & 0xfn).toBe(1n);
   });
 
+  it('count from the next run when DR7 was written from outside', () => {
+    const guest = watched(code('90 90 90 f4' /* nop; nop; nop; hlt */), { watch: 0, at: CODE + 2 });
+    const enabled = guest.get(stateLayout.dr7);
+    guest.set(stateLayout.dr7, 0x400n);
+    guest.processor.stateChanged();
+    guest.processor.run(1);
+    guest.set(stateLayout.dr7, enabled);
+    expect(trapped(guest).rip).toBe(CODE + 2);
+  });
+
   it('do not fault when nothing enables them', () => {
     const guest = watched(code('90 f4' /* nop; hlt */), { watch: 0, at: CODE });
     guest.set(stateLayout.dr7, 0x400n);

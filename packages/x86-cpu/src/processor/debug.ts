@@ -25,6 +25,8 @@ export class DebugUnit {
   watchesData = false;
   /** DR6 bits of the breakpoints that the instruction in progress has met. */
   hits = 0;
+  /** DR7 as taken over last. */
+  #taken = 0;
 
   constructor(registers: Registers) {
     this.#registers = registers;
@@ -38,10 +40,16 @@ export class DebugUnit {
     return (this.#registers.lo(StateOffset.dr7) >>> (16 + 4 * number)) & 3;
   }
 
-  /** Takes over DR7 and CR4; says whether data is watched now and was not, or the other way round. */
+  /** An owner has changed DR7 between two runs. */
+  get isStale(): boolean {
+    return this.#registers.lo(StateOffset.dr7) !== this.#taken;
+  }
+
+  /** Takes over DR7; says whether data is watched now and was not, or the other way round. */
   update(): boolean {
     const watchedData = this.watchesData;
-    this.active = (this.#registers.lo(StateOffset.dr7) & Dr7.enables) !== 0;
+    this.#taken = this.#registers.lo(StateOffset.dr7);
+    this.active = (this.#taken & Dr7.enables) !== 0;
     this.watchesData = false;
     for (let i = 0; i < 4; i++) if (this.#enabled(i) && (this.#watch(i) & 1) !== 0) this.watchesData = true;
     return watchedData !== this.watchesData;

@@ -196,6 +196,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#reserve = maxInstructions;
     this.i32[BUDGET] = 0;
     this.#core.attention = true;
+    if (this.#core.debug.isStale) this.#core.debugChanged();
     for (;;) {
       if (this.#core.attention) {
         const stop = this.#atBoundary();
