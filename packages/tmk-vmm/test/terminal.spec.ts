@@ -64,7 +64,7 @@ describe('colours', () => {
 describe('a guest', () => {
   it('cannot drive the terminal: what it writes is shown, not obeyed', () => {
     const runs = sampleReport.runs.map((run) => ({ ...run, tests: run.tests.map((test) => ({ ...test, ok: false })) }));
-    const text = pretty({ ...sampleReport, runs }, styleFor(false));
+    const text = pretty({ ...sampleReport, runs }, styleFor(false), new Set());
     expect(text).toContain(String.raw`  | \x00\x1b[2J\r\n    not ok 1`);
     expect(text.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
   });

@@ -43,7 +43,8 @@ export interface Surroundings {
 export async function run(positionals: readonly string[], given: GivenOptions, surroundings: Surroundings): Promise<CommandResult> {
   const options = runOptions(given, 'tdx');
   return report(positionals, options, surroundings, (chosen) => runPlans(chosen, options), async (head, runs) => {
-    return { text: await render(options.reporter, { schema: 'tmk-vmm/results@1', ...head, runs }, styleOf(options, surroundings)), ok: allOk(runs) };
+    const chosen = new Set(options.settings.flatMap(({ backing, option }) => [option, `${backing}.${option}`]));
+    return { text: await render(options.reporter, { schema: 'tmk-vmm/results@1', ...head, runs }, styleOf(options, surroundings), chosen), ok: allOk(runs) };
   });
 }
 

@@ -8,17 +8,17 @@ import { visible } from './visible.js';
 
 const HEAD = ['test', 'outcome', 'paravisor', 'user', 'hypervisor', 'timer due', 'p50', 'p99', 'max'];
 
-/** The whole report as text. */
-export function pretty(report: ResultsReport, style: Style): string {
-  const parts = report.runs.map((run) => prettyRun(run, style));
+/** The whole report as text. Of the options in force the runs' titles have those that were chosen, by name. */
+export function pretty(report: ResultsReport, style: Style, chosen: ReadonlySet<string>): string {
+  const parts = report.runs.map((run) => prettyRun(run, style, chosen));
   const tests = report.runs.flatMap((run) => run.tests);
   const failed = tests.filter(({ ok }) => !ok).length;
   const counts = `${tests.length - failed} as expected, ${failed} not`;
   return `${[...parts, notes(report).join('\n'), failed === 0 ? style.green(counts) : style.red(counts)].join('\n\n')}\n`;
 }
 
-function prettyRun(run: RunReport, style: Style): string {
-  const options = Object.entries(run.options).map(([name, value]) => `${name}=${value}`);
+function prettyRun(run: RunReport, style: Style, chosen: ReadonlySet<string>): string {
+  const options = Object.entries(run.options).filter(([name]) => chosen.has(name)).map(([name, value]) => `${name}=${value}`);
   const title = `${style.bold(runTitle(run))} ${style.dim([`isolation ${run.isolation}`, ...options].join(', '))}`;
   const rows = run.tests.map((test) => row(test, style));
   const details = run.tests.flatMap((test) => detail(test, style));

@@ -4,11 +4,11 @@ import { toJson } from './json.js';
 import { pretty } from './pretty.js';
 import type { Style } from './style.js';
 
-/** A run's results as one of the reporters shows them. XML and YAML are loaded when asked for: their libraries would cost every start. */
-export async function render(reporter: ReporterName, report: ResultsReport, style: Style): Promise<string> {
+/** A run's results as one of the reporters shows them; `chosen` are the options given, by name. XML and YAML are loaded when asked for: their libraries would cost every start. */
+export async function render(reporter: ReporterName, report: ResultsReport, style: Style, chosen: ReadonlySet<string>): Promise<string> {
   switch (reporter) {
     case 'pretty':
-      return pretty(report, style);
+      return pretty(report, style, chosen);
     case 'json':
       return toJson(report);
     case 'junit':
