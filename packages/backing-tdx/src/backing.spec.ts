@@ -1,4 +1,4 @@
-import { MshvCapability } from '@paravisor/hcl-protocol';
+import { HvIsolationType, MshvCapability } from '@paravisor/hcl-protocol';
 import type { Hcl } from '@paravisor/hcl-protocol';
 import { createParavisor } from '@paravisor/virt-core';
 import { createMachine } from '@paravisor/virt-machine';
@@ -39,6 +39,12 @@ describe('the guest timer of a TDX partition (openvmm PR 2483, PR 4053)', () => 
       expect(() => backing.createShared({ hcl: hclAnswering(answer), disableLowerVtlTimerVirt, tscFrequency })).toThrow(expect.objectContaining({ name: 'StartupError', code }));
     }
   });
+});
+
+it('shows the guest TDX isolation and recommendations 0xA24; an interrupt that RFLAGS.IF holds back does not end a halt (openvmm)', () => {
+  const shared = backing.createShared({ hcl: hclAnswering(1), disableLowerVtlTimerVirt: false, tscFrequency });
+  expect(shared.hypervisorCpuid).toEqual({ isolationType: HvIsolationType.Tdx, enlightenments: 0xa24 });
+  expect(shared.interruptEndsHaltWithoutIf).toBe(false);
 });
 
 describe('L2 VMs of the trust domain', () => {

@@ -2,6 +2,7 @@ import {
   Errno,
   ExitDestination,
   ExitReason,
+  OffloadFlag,
   RunFlag,
   RunStatus,
   TdcallLeaf,
@@ -146,6 +147,14 @@ describe('entering a lower VTL with a TSC deadline (mshv_vtl PR 107)', () => {
     expect(small.page.context.l2TscDeadline.updateDeadline).toBe(UPDATE_DEADLINE);
   });
 
+  it('an expiry goes to user mode also with every offload on', () => {
+    small.page.offloadFlags = OffloadFlag.IntrInject | OffloadFlag.X2apic;
+    ask(small.machine.now + MILLISECOND);
+    expect(run()).toBe(RunStatus.Finished);
+    expect(rax()).toEqual({ reason: VmxExit.TimerExpired, status: TdxStatus.Success });
+    expect([count(User, 'timer_expired'), count(Paravisor, 'timer_expired')]).toEqual([1, 1]);
+  });
+
   it('is ended by an interrupt for VTL2 with status L2_EXIT_PENDING_INTERRUPT and basic reason external interrupt', () => {
     small.vp.armTimer(new U64().setNumber(500_000));
     expect(run()).toBe(RunStatus.Finished);
@@ -226,6 +235,24 @@ describe('a halted VP (mshv_vtl PR 107)', () => {
     expect(run()).toBe(RunStatus.Finished);
     expect(rax().reason).toBe(VmxExit.TimerExpired);
     expect(count(Hypervisor, 'timer_arm')).toBe(1);
+  });
+});
+
+describe('a halted VP that something else wakes before its deadline', () => {
+  it('has its kernel timer cancelled: nothing of it is left when the guest runs on', () => {
+    small.page.flags |= RunFlag.Halted;
+    const due = small.machine.now + MILLISECOND;
+    ask(due);
+    small.vp.armTimer(new U64().setNumber(500_000));
+    expect(run()).toBe(RunStatus.Finished);
+    expect(rax()).toEqual({ reason: 0, status: TdxStatus.PendingInterrupt });
+    expect(small.machine.now).toBeLessThan(due);
+    small.page.flags &= ~RunFlag.Halted;
+    small.page.cancel = 0;
+    ask(0);
+    small.vp.armTimer(new U64().setNumber(1_500_000));
+    expect(run()).toBe(RunStatus.Finished);
+    expect(small.machine.now).toBeGreaterThanOrEqual(1_500_000 * 2);
   });
 });
 

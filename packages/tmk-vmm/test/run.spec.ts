@@ -38,6 +38,14 @@ describe('tmk-vmm run', () => {
     }
   });
 
+  it('every test has a fresh partition: its report is the same alone and behind all the others (tmk_vmm)', async () => {
+    const all = (await results([guest('basics')])).runs[0]!.tests;
+    expect(all.length).toBeGreaterThan(1);
+    const last = all.at(-1)!;
+    const alone = (await results([guest('basics'), last.name])).runs[0]!.tests;
+    expect(alone.map((test) => ({ ...test, wallMs: 0 }))).toEqual([{ ...last, wallMs: 0 }]);
+  });
+
   it('lists every exit reason there is in the schema', () => {
     expect(resultsSchema.$defs.exitReason.enum).toEqual(exitReasonNames);
     expect(compareSchema.$defs).toEqual(resultsSchema.$defs);

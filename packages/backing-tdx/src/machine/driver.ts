@@ -24,7 +24,7 @@ import type { IsolationVp, VpMachine } from '@paravisor/virt-machine';
 import { l2VmcsFieldHigh } from '../abi/index.js';
 import { DeadlineRegisters } from './deadline-register.js';
 import type { DeadlineRegistersState } from './deadline-register.js';
-import { exitReasonNumber, wasEntered } from './exit-reason.js';
+import { exitReasonNumber, isExpiry, wasEntered } from './exit-reason.js';
 import { HaltTimer } from './halt-timer.js';
 import { InterruptOffload } from './interrupt-offload.js';
 import { loadPrivateRegisters, storePrivateRegisters } from './private-registers.js';
@@ -151,8 +151,7 @@ export class TdxDriverVp implements IsolationVp {
   /** What is in exit_info now: an expired deadline always goes to user mode, before any offload. */
   #finish(): PathOutcome {
     const { entryRcx, exitInfo } = this.#page.context;
-    // The driver compares the whole low half: an expiry that carries a flag bit would be missed.
-    if (exitInfo.rax.lo === VmxExit.TimerExpired) {
+    if (isExpiry(exitInfo.rax)) {
       this.#deadlines.markExpired(entryVmIndex(entryRcx));
       return PathOutcome.Exit;
     }

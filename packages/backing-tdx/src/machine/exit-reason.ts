@@ -31,6 +31,9 @@ const byBasicReason = Array.from({ length: VmxExit.Tdcall + 1 }, (_, basic) => E
 /** Whether a lower VTL was really entered: the status of TDG.VP.ENTER is below PENDING_INTERRUPT. */
 export const wasEntered = (rax: ReadonlyU64): boolean => rax.hi >>> 0 < TdxStatus.PendingInterrupt;
 
+/** Whether the driver takes it for an expired deadline: it compares the whole low half, so that an expiry that carries a flag bit is missed (mshv_vtl PR 107). */
+export const isExpiry = (rax: ReadonlyU64): boolean => rax.lo === VmxExit.TimerExpired;
+
 /** Number of `ExitReason` for exit_info.rax. An entry that never happened has no reason of its own. */
 export function exitReasonNumber(rax: ReadonlyU64): number {
   return wasEntered(rax) ? (byBasicReason[rax.lo & VmxExitReason.BasicMask] ?? ExitReason.other) : ExitReason.other;

@@ -208,6 +208,18 @@ describe('whose registers', () => {
     expect(read(HvMsr.Sint0 + 3, 1)).toBe(0x33n);
   });
 
+  it('the VP index is the VP’s number, the guest OS identity is kept as written', () => {
+    const machine = new ScriptedMachine({ vps: 3 });
+    createParavisor(machine.options);
+    const out = new U64();
+    const indices = machine.recordings.map(({ context: { handlers } }) => (handlers.readMsr(0, HvMsr.VpIndex, out), out.toBigInt()));
+    expect(indices).toEqual([0n, 1n, 2n]);
+    const { handlers } = machine.recordings[2]!.context;
+    expect(handlers.writeMsr(0, HvMsr.GuestOsId, U64.of(0x8100_0006_0102_0304n))).toBe(Ok);
+    handlers.readMsr(0, HvMsr.GuestOsId, out);
+    expect(out.toBigInt()).toBe(0x8100_0006_0102_0304n);
+  });
+
   it("APIC_BASE and x2APIC registers are the local APIC's", () => {
     const { write, read } = guest();
     expect(read(0x1b)).toBe(0xfee00900n);

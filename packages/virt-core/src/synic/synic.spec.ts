@@ -115,6 +115,16 @@ describe('synthetic timers (openvmm hv1_emulator)', () => {
     expect(timerEvents).toEqual(['armed 3 0 0 1100', 'delivered 3 0 0 1100 1450']);
   });
 
+  it('a period past the end of the time line wraps', () => {
+    startTimer(0, ENABLED | PERIODIC | direct(0x50), 100);
+    synic.scan(U64.of(2n ** 64n - 10n));
+    expect([synic.hasNextDue, u64ToNumber(synic.nextDue)]).toEqual([true, 90]);
+    synic.scan(U64.of(89n));
+    expect(interrupts).toEqual([]);
+    synic.scan(U64.of(90n));
+    expect(interrupts).toHaveLength(1);
+  });
+
   it('a count of zero gives no due time and leaves the timer enabled', () => {
     startTimer(0, ENABLED | direct(0x50), 0);
     expect(scan(5)).toBeNull();
@@ -136,10 +146,12 @@ describe('synthetic timers (openvmm hv1_emulator)', () => {
     write(HvMsr.Simp, SIMP | 1);
     write(HvMsr.Sint0 + 4, 0x20061);
     startTimer(3, ENABLED | viaSint(4), 1_000);
+    memory.bytes.fill(0xff, SIMP + 4 * 256 + 4, SIMP + 5 * 256); // what an earlier message left in a slot that is free
     scan(1_234);
     expect(interrupts).toEqual([[0x61, true]]);
     expect(slot(4)).toMatchObject({ type: 0x80000010, payloadSize: 24, flags: 0 });
     const payload = viewOf(hvTimerMessagePayloadLayout, slot(4).payload);
+    expect(u64ToBigInt(slot(4).sender)).toBe(0n);
     expect([payload.timerIndex, u64ToBigInt(payload.expirationTime), u64ToBigInt(payload.deliveryTime)]).toEqual([3, 1_000n, 1_234n]);
   });
 
