@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the guests from src/ into elf/.
-#   build.sh          rebuilds elf/*.elf
+#   build.sh          rebuilds elf/*.elf and boot/*.elf
 #   build.sh --check  rebuilds elsewhere and compares with the committed files, byte for byte; skips, and says so, when
 #                     the compiler that made them is not here
 # The bytes depend on the compiler and the linker, and on nothing else: no paths, dates or build ids go in.
@@ -39,6 +39,7 @@ pie_files='relocate pie'
 smp_files='smp start ipis messages ticks'
 synic_files='messages registers'
 timers_files='apic_timer reference_time stimer_oneshot stimer_periodic stimer_rearm stimer_four'
+multiboot_files='kernel tests'
 vsm_files='vsm calls timers vina messages'
 
 # Zeroes every word of $1 that a relocation fills. GNU ld leaves the addend there too; Rust's lld, which openvmm's guests
@@ -63,6 +64,7 @@ build_guest() {
     smp) files=$smp_files ;;
     synic) files=$synic_files ;;
     timers) files=$timers_files ;;
+    multiboot) files=$multiboot_files ;;
     vsm) files=$vsm_files ;;
   esac
   sources=
@@ -76,6 +78,11 @@ build_guest() {
     compile_flags=$PIE_CFLAGS
     link_flags=$PIE_LDFLAGS
     library=src/pie/start.S
+  fi
+  # A kernel that is no test microkernel: its own start and speech, the rest of the library.
+  if [ "$1" = multiboot ]; then
+    link_flags=$(echo "$LDFLAGS" | sed 's#src/lib/tmk.ld#src/multiboot/multiboot.ld#')
+    library="src/multiboot/start.S $(echo src/lib/*.S src/lib/*.c | sed -e 's#src/lib/start.S##' -e 's#src/lib/tmk.c##')"
   fi
   objects=
   for source in $library $sources; do
@@ -115,12 +122,14 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-for guest in apic basics deadlines hostile long pie smp synic timers vsm; do
+for guest in apic basics deadlines hostile long pie smp synic timers vsm multiboot; do
+  folder=elf
+  [ "$guest" != multiboot ] || folder=boot
   build_guest "$guest" "$work/$guest.elf"
   if [ "$check" = yes ]; then
-    cmp "$work/$guest.elf" "elf/$guest.elf" || fail "elf/$guest.elf is not what src/ builds; run build.sh"
-    echo "build.sh: elf/$guest.elf is what src/ builds"
+    cmp "$work/$guest.elf" "$folder/$guest.elf" || fail "$folder/$guest.elf is not what src/ builds; run build.sh"
+    echo "build.sh: $folder/$guest.elf is what src/ builds"
   else
-    cat "$work/$guest.elf" >"elf/$guest.elf"
+    cat "$work/$guest.elf" >"$folder/$guest.elf"
   fi
 done

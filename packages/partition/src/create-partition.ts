@@ -1,6 +1,8 @@
 import type { Plain } from '@paravisor/hcl-protocol';
 import { createParavisor } from '@paravisor/virt-core';
+import type { Paravisor } from '@paravisor/virt-core';
 import { createMachine } from '@paravisor/virt-machine';
+import type { Board } from './chipset/board.js';
 import { DeviceBus } from './chipset/chipset.js';
 import { GuestRecord } from './guest-record.js';
 import type { RunOutcome } from './guest-record.js';
@@ -53,9 +55,27 @@ export function createPartition(options: PartitionOptions): Partition {
     }),
   );
   for (const device of options.devices ?? []) chipset.add(device);
+  const board: Board = {
+    tscHz: machine.tscHz,
+    get now() {
+      return machine.currentTick;
+    },
+    schedule: (tick, happen) => {
+      const event = machine.schedule(tick, happen);
+      return () => machine.unschedule(event);
+    },
+    signalMsi: (address, data) => paravisor.signalMsi(address, data),
+    end,
+    vps: checked.vps,
+    synic: {
+      ports: () => paravisor.ports,
+      signalSint: (vp, sint) => paravisor.vps[vp]!.signalSint(0, sint),
+    },
+  };
+  for (const device of options.chipset?.(board) ?? []) chipset.add(device);
 
   const statistics = new TimerStatistics();
-  const paravisor = createParavisor({
+  const paravisor: Paravisor = createParavisor({
     backing,
     hcl: machine.hcl,
     chipset,
@@ -68,7 +88,7 @@ export function createPartition(options: PartitionOptions): Partition {
   if (options.guestTimer === 'hardware' && !paravisor.usesHardwareTimer) {
     throw new PartitionError('no-hardware-timer', 'guestTimer', `the backing ${backing.name} has no hardware guest timer with these options: use guest timer auto or vmtime`);
   }
-  return new Partition({ machine, paravisor, statistics, record, chipset, identity: () => identityOf(options, checked, guest) });
+  return new Partition({ machine, paravisor, statistics, record, chipset, identity: () => identityOf(options, checked, guest, chipset.size) });
 }
 
 /**
@@ -84,7 +104,7 @@ export function restorePartition(options: PartitionOptions, state: PartitionStat
 }
 
 /** Everything a partition's behaviour depends on, as plain data: a state goes into a partition of the same. */
-function identityOf({ backing, devices = [] }: PartitionOptions, checked: CheckedOptions, guest: LoadedGuest): { readonly [name: string]: Plain } {
+function identityOf({ backing }: PartitionOptions, checked: CheckedOptions, guest: LoadedGuest, devices: number): { readonly [name: string]: Plain } {
   const { costs, host, ...numbers } = checked;
-  return { backing: backing.name, backingOptions: { ...backing.options }, ...numbers, costs: { ...costs.ticks }, host: { ...host }, devices: devices.length, guest: guest.digest() };
+  return { backing: backing.name, backingOptions: { ...backing.options }, ...numbers, costs: { ...costs.ticks }, host: { ...host }, devices, guest: guest.digest() };
 }

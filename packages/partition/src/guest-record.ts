@@ -3,6 +3,8 @@ export interface RunOutcome {
   readonly kind: 'passed' | 'failed' | 'faulted' | 'timeout';
   /** Why, in one line; null when it passed. */
   readonly reason: string | null;
+  /** Of a guest that wrote to the exit port: the status that QEMU's process would end with. */
+  readonly exitStatus?: number;
 }
 
 /** How much of a guest's text is kept: a guest in a loop must not fill the host's memory. */
@@ -34,7 +36,7 @@ class BoundedLines {
 export type GuestRecordState = {
   readonly log: readonly string[];
   readonly ignored: readonly string[];
-  readonly outcome: { readonly kind: RunOutcome['kind']; readonly reason: string | null } | null;
+  readonly outcome: { readonly kind: RunOutcome['kind']; readonly reason: string | null; readonly exitStatus?: number } | null;
 };
 
 /** What a guest and its devices leave behind while it runs. */

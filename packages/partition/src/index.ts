@@ -1,6 +1,9 @@
 /** Puts a backing's two halves, the machine and the paravisor together. */
+export type { Board } from './chipset/board.js';
 export { DeviceBus } from './chipset/chipset.js';
-export type { ChipsetDevice, UnclaimedWrite } from './chipset/chipset.js';
+export type { BusDevice, ChipsetDevice, PortDevice, UnclaimedWrite } from './chipset/chipset.js';
+export { pcChipset, testDeviceNames } from './chipset/pc.js';
+export type { PcOptions, TestDeviceName } from './chipset/pc.js';
 export { createPartition, restorePartition } from './create-partition.js';
 export * from './elf/index.js';
 export type { RunOutcome } from './guest-record.js';

@@ -1,7 +1,8 @@
 import { CostError, MAX_VPS, QUANTUM_INSTRUCTIONS, defaultCosts, hostAnswerManners, hostTimerManners, withCosts } from '@paravisor/virt-machine';
 import type { CostModel, HostOptions, MachineBacking } from '@paravisor/virt-machine';
 import type { Backing } from '@paravisor/virt-core';
-import type { ChipsetDevice } from './chipset/chipset.js';
+import type { Board } from './chipset/board.js';
+import type { BusDevice } from './chipset/chipset.js';
 import type { PartitionLoader } from './loader/loader.js';
 import type { PartitionObserver } from './observer.js';
 import { PartitionError } from './partition-error.js';
@@ -37,7 +38,9 @@ export interface PartitionOptions {
   /** Whether the guest may enable VTL1 for itself (TLFS "Virtual Secure Mode"). Default true. */
   readonly guestVsm?: boolean;
   /** Devices besides the TMK command register, which comes first; the first that claims an address has it. */
-  readonly devices?: readonly ChipsetDevice[];
+  readonly devices?: readonly BusDevice[];
+  /** More devices, behind `devices`: those that need the partition they are in, for example `pcChipset(…)`. Called once. */
+  readonly chipset?: (board: Board) => readonly BusDevice[];
   readonly observer?: PartitionObserver;
 }
 

@@ -12,6 +12,14 @@ export const ExitStatus = {
 } as const;
 export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];
 
+/** Exit statuses of `boot`: even, for a guest that exits by its port has odd ones. */
+export const BootStatus = {
+  Timeout: 4,
+  /** The guest faulted. */
+  Faulted: 6,
+  ModelFault: 8,
+} as const;
+
 /** The user's mistake. The message is one line: what is wrong, where, what to do. */
 export class UsageError extends Error {
   constructor(message: string) {

@@ -14,19 +14,23 @@ export interface GuestFile {
 
 /** Reads a test microkernel. Throws `UsageError` that names the file and what is wrong with it. */
 export function readGuest(path: string): GuestFile {
-  const bytes = readBytes(path);
+  const bytes = readBytes(path, 'give the ELF file of a test microkernel');
   try {
-    return { path, sha256: createHash('sha256').update(bytes).digest('hex'), image: readTmk(bytes) };
+    return { path, sha256: sha256(bytes), image: readTmk(bytes) };
   } catch (error) {
     if (error instanceof ElfError) throw new UsageError(`${path}: ${error.message}`);
     throw error;
   }
 }
 
-function readBytes(path: string): Uint8Array {
+/** In hexadecimal. */
+export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+/** A file's bytes. Throws `UsageError`, which ends in what to do. */
+export function readBytes(path: string, remedy: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new UsageError(`${path}: ${fileTrouble(error)}: give the ELF file of a test microkernel`);
+    throw new UsageError(`${path}: ${fileTrouble(error)}: ${remedy}`);
   }
 }

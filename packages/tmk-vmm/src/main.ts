@@ -1,7 +1,7 @@
 import { parseArgv } from './cli/argv.js';
 import type { Invocation } from './cli/argv.js';
 import type { CommandResult } from './commands/run.js';
-import { ExitStatus, UsageError } from './errors.js';
+import { BootStatus, ExitStatus, UsageError } from './errors.js';
 import { ModelFault, writeFaultReport } from './model-fault.js';
 import { styleFor, wantsColour } from './reporters/style.js';
 import type { Terminal } from './terminal.js';
@@ -9,9 +9,9 @@ import { ownVersion } from './version.js';
 
 /**
  * Runs the command line `argv` (without node and program name) and returns the process's exit status: 0 as expected, 1 a test did otherwise, 2 usage
- * or unreadable input (one line on stderr), 3 a fault in the model itself (one line on stderr, a report in a file).
+ * or unreadable input (one line on stderr), 3 a fault in the model itself (one line on stderr, a report in a file). `boot` has statuses of its own.
  */
-export async function main(argv: readonly string[], terminal: Terminal = ownTerminal()): Promise<ExitStatus> {
+export async function main(argv: readonly string[], terminal: Terminal = ownTerminal()): Promise<number> {
   try {
     return await follow(parseArgv(argv), terminal);
   } catch (error) {
@@ -21,7 +21,7 @@ export async function main(argv: readonly string[], terminal: Terminal = ownTerm
     }
     if (error instanceof ModelFault) {
       terminal.stderr.write(`tmk-vmm: the model itself is at fault (${error.message}): please report it with ${writeFaultReport(error)}\n`);
-      return ExitStatus.ModelFault;
+      return argv[0] === 'boot' ? BootStatus.ModelFault : ExitStatus.ModelFault;
     }
     throw error;
   }
@@ -35,7 +35,7 @@ function ownTerminal(): Terminal {
   return process;
 }
 
-async function follow(invocation: Invocation, terminal: Terminal): Promise<ExitStatus> {
+async function follow(invocation: Invocation, terminal: Terminal): Promise<number> {
   const { stdout } = terminal;
   switch (invocation.kind) {
     case 'version':
@@ -45,9 +45,9 @@ async function follow(invocation: Invocation, terminal: Terminal): Promise<ExitS
       stdout.write(invocation.text);
       return ExitStatus.Ok;
     case 'command': {
-      const { text, ok } = await perform(invocation, terminal);
+      const { text, ok, status } = await perform(invocation, terminal);
       stdout.write(text);
-      return ok ? ExitStatus.Ok : ExitStatus.TestsFailed;
+      return status ?? (ok ? ExitStatus.Ok : ExitStatus.TestsFailed);
     }
   }
 }
@@ -62,6 +62,8 @@ async function perform({ command, positionals, options }: Extract<Invocation, { 
     case 'run':
     case 'compare':
       return (await import('./commands/run.js'))[command](positionals, options, { version: ownVersion(), terminal });
+    case 'boot':
+      return (await import('./commands/boot.js')).boot(positionals[0]!, options, { version: ownVersion(), terminal });
     case 'completion':
       return { text: await (await import('./commands/completion.js')).completion(positionals[0]!), ok: true };
   }

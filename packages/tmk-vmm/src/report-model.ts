@@ -5,7 +5,7 @@ import type { MachineOptions } from './cli/options.js';
 import type { GuestFile } from './guest-file.js';
 
 /** The openvmm commit whose behaviour is modelled. */
-const OPENVMM_COMMIT = '1488a37b7';
+export const OPENVMM_COMMIT = '1488a37b7';
 
 /** One test under one backing and timer. */
 export interface TestReport {

@@ -139,7 +139,7 @@ function isOk(expectedFailure: boolean, outcome: RunOutcome['kind']): boolean {
 const FLAGS: Partial<Record<PartitionError['option'], string>> = { tscHz: '--tsc-hz', ips: '--ips', memoryMiB: '--memory', seed: '--seed', vps: '--vps' };
 
 /** A message that begins with the partition's name of an option, begun with the option as the user typed it. */
-function inFlags({ message, option }: PartitionError): string {
+export function inFlags({ message, option }: PartitionError): string {
   const flag = FLAGS[option];
   return flag !== undefined && message.startsWith(option) ? `${flag}${message.slice(option.length)}` : message;
 }

@@ -87,6 +87,8 @@ export interface Machine {
   readonly retired: number;
   /** The VPs' furthest clock, ticks. */
   readonly now: number;
+  /** The clock of the VP whose turn it is, ticks. */
+  readonly currentTick: number;
   /** `stop` was called. */
   readonly stopped: boolean;
   /** Copies a loader's bytes into guest RAM. @throws {RangeError} when they do not fit. */
@@ -193,6 +195,9 @@ export function createMachine(options: MachineOptions): Machine {
     },
     get now() {
       return Math.max(...hosts.map(({ clock }) => clock.now));
+    },
+    get currentTick() {
+      return currentTick();
     },
     get stopped() {
       return schedule.stopped;

@@ -13,6 +13,22 @@ export interface ChipsetDevice {
   restore?(state: Plain): void;
 }
 
+/** A device on the port bus. `ports` bound what it claims, both ends included. */
+export interface PortDevice {
+  readonly ports: readonly (readonly [first: number, last: number])[];
+  /** True for the 8-bit parts of an ISA bus: a wider access reaches them as one of each byte's port, the lowest first. */
+  readonly byteWide: boolean;
+  /** The value, `size` bytes of it, as an int32. */
+  readPort(port: number, size: number): number;
+  writePort(port: number, size: number, value: number): void;
+  /** As a `ChipsetDevice`'s. */
+  save?(): Plain;
+  restore?(state: Plain): void;
+}
+
+/** What can be added to a bus; one device may have memory and ports. */
+export type BusDevice = ChipsetDevice | PortDevice;
+
 /** A write that no device claimed, kept for diagnosis. */
 export type UnclaimedWrite = {
   readonly space: 'mmio' | 'port';
@@ -31,11 +47,20 @@ const UNCLAIMED_KEPT = 64;
 
 /** Routes accesses to devices. What nobody claims reads all ones; writes to it are dropped and noted. */
 export class DeviceBus implements Chipset {
-  readonly #devices: ChipsetDevice[] = [];
+  readonly #devices: BusDevice[] = [];
+  readonly #memory: ChipsetDevice[] = [];
+  readonly #ports: PortDevice[] = [];
   readonly #unclaimed: UnclaimedWrite[] = [];
 
-  add(device: ChipsetDevice): void {
+  add(device: BusDevice): void {
     this.#devices.push(device);
+    if ('first' in device) this.#memory.push(device);
+    if ('ports' in device) this.#ports.push(device);
+  }
+
+  /** How many devices there are. */
+  get size(): number {
+    return this.#devices.length;
   }
 
   /** The first writes that nobody claimed, oldest first. */
@@ -64,16 +89,34 @@ export class DeviceBus implements Chipset {
     else this.#note('mmio', gpa, size);
   }
 
-  readPort(_port: number, size: number): number {
-    return size === 4 ? -1 : (1 << (8 * size)) - 1;
+  readPort(port: number, size: number): number {
+    const device = this.#portDeviceAt(port);
+    if (size > 1 && (device === undefined || device.byteWide)) return this.#readBytes(port, size);
+    return device === undefined ? 0xff : device.readPort(port, size);
   }
 
-  writePort(port: number, size: number): void {
-    this.#note('port', port, size);
+  writePort(port: number, size: number, value: number): void {
+    const device = this.#portDeviceAt(port);
+    if (device === undefined) this.#note('port', port, size);
+    else if (size === 1 || !device.byteWide) device.writePort(port, size, size === 1 ? value & 0xff : size === 2 ? value & 0xffff : value);
+    else for (let i = 0; i < size; i++) this.writePort(port + i, 1, (value >>> (8 * i)) & 0xff);
+  }
+
+  #readBytes(port: number, size: number): number {
+    let value = 0;
+    for (let i = 0; i < size; i++) {
+      const device = this.#portDeviceAt(port + i);
+      value |= (device?.byteWide === true ? device.readPort(port + i, 1) & 0xff : 0xff) << (8 * i);
+    }
+    return value;
   }
 
   #deviceAt(gpa: number): ChipsetDevice | undefined {
-    return this.#devices.find((device) => gpa >= device.first && gpa <= device.last);
+    return this.#memory.find((device) => gpa >= device.first && gpa <= device.last);
+  }
+
+  #portDeviceAt(port: number): PortDevice | undefined {
+    return this.#ports.find(({ ports }) => ports.some(([first, last]) => port >= first && port <= last));
   }
 
   #note(space: 'mmio' | 'port', address: number, size: number): void {

@@ -46,7 +46,7 @@ describe('parseArgv', () => {
   it.each([
     [[], 'no command given'],
     [['rnu', 'g'], 'did you mean "run"?'],
-    [['boot', 'g'], 'unknown command "boot"'],
+    [['launch', 'g'], 'unknown command "launch"'],
     [['run'], 'no <guest> given'],
     [['list', 'g', 'h'], '"h" is one argument too many'],
     [['backings', 'g'], '"g" is one argument too many'],

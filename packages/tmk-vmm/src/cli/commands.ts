@@ -1,8 +1,15 @@
 /** The command line as data: commands and options, for parsing, for help and for shell completion. */
+import type { TestDeviceName } from '@paravisor/partition';
 
 /** What `--reporter` takes. */
 export const reporterNames = ['pretty', 'json', 'junit', 'tap'] as const;
 export type ReporterName = (typeof reporterNames)[number];
+
+/** What `--reporter` of `boot` takes. */
+export const bootReporterNames = ['pretty', 'json'] as const satisfies readonly ReporterName[];
+
+/** What `--device` takes. */
+export const deviceNames = ['isa-debug-exit'] as const satisfies readonly TestDeviceName[];
 
 /** What `--guest-timer` takes; `auto` takes what the backing can. */
 export const guestTimerChoices = ['auto', 'hardware', 'vmtime'] as const;
@@ -48,6 +55,8 @@ export interface CommandSpec {
   readonly examples: readonly (readonly [args: string, what: string])[];
   /** True when a test of the guest decides the exit status. */
   readonly runsTests: boolean;
+  /** Exit statuses, when they are the command's own, and what they mean. */
+  readonly statuses?: readonly (readonly [status: string, what: string])[];
 }
 
 const json: OptionSpec = { name: 'json', group: 'Report', description: 'One JSON object instead of text' };
@@ -69,6 +78,14 @@ const machine: readonly OptionSpec[] = [
 const outputs: readonly OptionSpec[] = [
   { name: 'output', value: 'file', kind: 'file', group: 'Report', description: 'Write the report to a file instead of stdout' },
   { name: 'trace', value: 'file', kind: 'file', group: 'Report', description: 'Write one JSON line for every timer event and exit' },
+];
+
+const oneAtATime: readonly string[] = ['memory', 'timeout'];
+/** The machine of `boot`: other defaults. */
+const bootMachine: readonly OptionSpec[] = [
+  { name: 'memory', value: 'MiB', group: 'Machine', description: 'Guest RAM', default: '128' },
+  ...machine.filter(({ name }) => !oneAtATime.includes(name)),
+  { name: 'timeout', value: 'seconds', group: 'Machine', description: 'Virtual seconds the kernel may take', default: '60' },
 ];
 
 /** Every command, in the order of help. */
@@ -125,6 +142,35 @@ export const commandSpecs = [
       ['guest.elf --set snp.rearm=off --cost vmExit=4000', 'another policy, another machine'],
     ],
     runsTests: true,
+  },
+  {
+    name: 'boot',
+    arguments: [{ name: '<image>', kind: 'file', description: 'A Multiboot 1 kernel' }],
+    description: 'Boot a kernel, its serial port on stdout',
+    options: [
+      { name: 'cmdline', value: 'text', group: 'What runs', description: "The kernel's command line" },
+      { name: 'initrd', value: 'files', kind: 'file', group: 'What runs', description: 'Modules, comma-separated', repeatable: true },
+      { name: 'device', value: 'name', kind: deviceNames, group: 'What runs', description: 'A test device of QEMU besides isa-debug-exit', repeatable: true },
+      { name: 'backing', value: 'name', kind: 'backing', group: 'What runs', description: 'Backings, comma-separated, or all', default: 'tdx', repeatable: true },
+      { name: 'guest-timer', value: 'timer', kind: guestTimerChoices, group: 'What runs', description: 'auto, hardware or vmtime', default: 'auto' },
+      set,
+      plugin,
+      { name: 'reporter', value: 'name', kind: reporterNames, group: 'Report', description: 'pretty or json', default: 'pretty' },
+      ...bootMachine,
+    ],
+    examples: [
+      ['kernel.elf', 'serial output on stdout, a summary on stderr'],
+      ["kernel.elf --cmdline 'verbose' --initrd env.txt --vps 2", 'with a module and two processors'],
+      ['kernel.elf --backing all --reporter json', 'under every backing, for a program'],
+    ],
+    runsTests: true,
+    statuses: [
+      ['odd', 'value × 2 + 1 for the value written to the exit port 0xf4, as QEMU does it: 1 for value 0'],
+      ['2', 'usage or unreadable input: one line on stderr says what, where, and what to do'],
+      ['4', 'the kernel was still running, or waited for nothing, when the time was up'],
+      ['6', 'the kernel faulted'],
+      ['8', 'the model itself broke: tmk-vmm-fault.json has version, seed and the last events'],
+    ],
   },
   {
     name: 'backings',

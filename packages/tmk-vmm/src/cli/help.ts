@@ -52,7 +52,7 @@ export function commandHelp(spec: CommandSpec): string {
     section('General', general),
     section('Examples', spec.examples.map(([args, what]) => [`${PROGRAM} ${spec.name} ${args}`.trimEnd(), what])),
     section('Environment', spec.runsTests ? environment : environment.slice(0, 2)),
-    section('Exit status', statuses.filter(([status]) => spec.runsTests || status === '0' || status === '2')),
+    section('Exit status', spec.statuses ?? statuses.filter(([status]) => spec.runsTests || status === '0' || status === '2')),
   ]);
 }
 

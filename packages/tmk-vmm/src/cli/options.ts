@@ -37,15 +37,23 @@ export interface RunOptions {
   readonly plugins: readonly string[];
 }
 
+/** What differs between commands. */
+export interface MachineDefaults {
+  readonly memoryMiB: number;
+  /** Virtual seconds. */
+  readonly timeout: string;
+}
+
+const testDefaults: MachineDefaults = { memoryMiB: 4, timeout: '10' };
 const NS_PER_S = 1e9;
 
 /** Everything `run` and `compare` understand. Throws `UsageError`. */
-export function runOptions(given: GivenOptions, defaultBacking: string): RunOptions {
+export function runOptions(given: GivenOptions, defaultBacking: string, defaults: MachineDefaults = testDefaults): RunOptions {
   return {
     backings: all(given, 'backing').length > 0 ? all(given, 'backing').flatMap(splitNames) : [defaultBacking],
     guestTimer: choice(given, 'guest-timer', guestTimerChoices, 'auto'),
     settings: all(given, 'set').map(parseSetting),
-    machine: machineOptions(given),
+    machine: machineOptions(given, defaults),
     reporter: given.has('json') ? 'json' : choice(given, 'reporter', reporterNames, 'pretty'),
     output: one(given, 'output'),
     trace: one(given, 'trace'),
@@ -54,14 +62,14 @@ export function runOptions(given: GivenOptions, defaultBacking: string): RunOpti
 }
 
 /** Whole numbers here; `createPartition` knows what range each may have. */
-function machineOptions(given: GivenOptions): MachineOptions {
+function machineOptions(given: GivenOptions, defaults: MachineDefaults): MachineOptions {
   return {
     seed: integer(given, 'seed', 0),
     tscHz: integer(given, 'tsc-hz', 2e9),
     ips: integer(given, 'ips', 2e7),
     vps: integer(given, 'vps', 1),
-    memoryMiB: integer(given, 'memory', 4),
-    timeoutNs: timeout(given, integer(given, 'tsc-hz', 2e9)),
+    memoryMiB: integer(given, 'memory', defaults.memoryMiB),
+    timeoutNs: timeout(given, integer(given, 'tsc-hz', 2e9), defaults.timeout),
     costs: Object.fromEntries(all(given, 'cost').map(parseCost)),
   };
 }
@@ -97,8 +105,8 @@ function integer(given: GivenOptions, name: string, fallback: number): number {
   return value;
 }
 
-function timeout(given: GivenOptions, tscHz: number): number {
-  const text = one(given, 'timeout') ?? '10';
+function timeout(given: GivenOptions, tscHz: number, fallback: string): number {
+  const text = one(given, 'timeout') ?? fallback;
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
   const ns = Math.round(seconds * NS_PER_S);
   if (!(ns >= 1)) throw new UsageError(`--timeout "${text}" is not a number of virtual seconds above 0: give it as in --timeout 2.5`);

@@ -31,6 +31,8 @@ export interface CommandResult {
   /** For stdout; empty when it went to a file. */
   readonly text: string;
   readonly ok: boolean;
+  /** The process's exit status, when `ok` does not say it. */
+  readonly status?: number;
 }
 
 /** Where the process stands: what is not in the argument vector. */
@@ -63,7 +65,8 @@ function styleOf({ output }: RunOptions, { terminal }: Surroundings): Style {
   return styleFor(output === undefined && wantsColour(terminal.stdout, terminal.env));
 }
 
-function runPlans(factories: readonly RunnableBackingFactory[], { settings, guestTimer }: RunOptions): RunPlan[] {
+/** Each factory once, with the timer asked for. */
+export function runPlans(factories: readonly RunnableBackingFactory[], { settings, guestTimer }: RunOptions): RunPlan[] {
   return factories.map((factory) => ({ backing: makeBacking(factory, settings), guestTimer }));
 }
 
@@ -116,7 +119,8 @@ async function report(
   }
 }
 
-function costModelOf({ machine }: RunOptions): CostModel {
+/** The cost model with what was replaced of it. Throws `UsageError`. */
+export function costModelOf({ machine }: RunOptions): CostModel {
   try {
     return withCosts(defaultCosts, machine.costs);
   } catch (error) {
@@ -126,6 +130,6 @@ function costModelOf({ machine }: RunOptions): CostModel {
 }
 
 /** As OpenHCL reads its boolean options from the environment. */
-function isSet(value: string | undefined): boolean {
+export function isSet(value: string | undefined): boolean {
   return value === '1' || value?.toLowerCase() === 'true';
 }

@@ -165,6 +165,12 @@ export class ParavisorVp implements VsmVp {
     return this.#vtls[vtl]!.synic.signalEvent(sint, flag);
   }
 
+  /** Raises the interrupt of a SINT, as a device without message or event does. Nothing when the SINT is masked or proxied. */
+  signalSint(vtl: number, sint: number): void {
+    const { sints } = this.#vtls[vtl]!.synic;
+    if (!sints.isMasked(sint) && !sints.isProxied(sint)) sints.interrupt(sint);
+  }
+
   /** Guest translations of `vtl` are forgotten before its next instruction: a thread that is inside the run ioctl is called back for it. */
   flushTlb(vtl: number): void {
     this.backing.flushTlb(vtl);

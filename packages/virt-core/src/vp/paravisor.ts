@@ -1,6 +1,6 @@
 import { DeliveryMode, StateError, U64 } from '@paravisor/hcl-protocol';
 import type { Hcl, HclVp, Plain } from '@paravisor/hcl-protocol';
-import { LocalApicSet } from '../apic/index.js';
+import { Destination, LocalApicSet } from '../apic/index.js';
 import { silentTimerObserver } from '../contract/index.js';
 import type { Backing, BackingShared, Chipset, InitialRegisters, TimerObserver, VpFault } from '../contract/index.js';
 import { flushCalls, hypercallTable, notifyLongSpinWait, postMessage, sendSyntheticClusterIpi, sendSyntheticClusterIpiEx, signalEvent } from '../hypercall/index.js';
@@ -49,6 +49,11 @@ export interface Paravisor {
   readonly backing: BackingShared;
   /** Where the guest's messages and events go, by connection id: empty until somebody opens a port. */
   readonly ports: SynicPorts;
+  /**
+   * A device's interrupt message to the local APICs of VTL0, in the PC's format for MSIs (SDM volume 3, 11.11): `address` has the destination in bits 19:12
+   * and its mode in bit 2, `data` the vector in bits 7:0, the delivery mode in 10:8 and the trigger mode in bit 15. ExtINT is dropped.
+   */
+  signalMsi(address: number, data: number): void;
   /** The first VP's fault by VP index, or null while all live. */
   readonly fault: VpFault | null;
   /** Everything of it that is not the machine's: between rounds of its VPs. */
@@ -120,6 +125,12 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
     usesHardwareTimer: shared.usesHardwareTimer,
     backing: shared,
     ports,
+    signalMsi(address, data) {
+      const id = (address >>> 12) & 0xff;
+      const logical = (address & 4) !== 0;
+      const destination = logical ? Destination.Logical : id === 0xff ? Destination.Broadcast : Destination.Physical;
+      common.apicSets[0]!.send(destination, id, (data >>> 8) & 7, data & 0xff, (data & 0x8000) !== 0);
+    },
     get fault() {
       return vps.find((vp) => vp.fault !== null)?.fault ?? null;
     },
