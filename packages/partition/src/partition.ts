@@ -107,14 +107,9 @@ export class Partition {
    */
   runTo(tick: number): RunOutcome | null {
     const { machine, record } = this.#parts;
-    let reached = false;
-    const stop = machine.schedule(tick, () => {
-      reached = true;
-      machine.pause();
-    });
-    while (record.outcome === null && !reached) this.#runNextVp();
-    machine.unschedule(stop);
-    machine.resume();
+    machine.pauseAt(tick);
+    while (record.outcome === null && this.#runNextVp());
+    machine.pauseAt(Infinity);
     return record.outcome;
   }
 

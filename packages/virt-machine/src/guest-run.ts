@@ -80,7 +80,7 @@ export class GuestRun {
       const { nextTime } = schedule.events;
       // What is due and has not happened waits for another VP to come up to it.
       if (schedule.holdsStill || clock.now > schedule.limit || nextTime <= clock.now) return GuestStop.Horizon;
-      const target = Math.min(deadlineTicks, nextTime, schedule.limit + 1);
+      const target = Math.min(deadlineTicks, nextTime, schedule.limit + 1, schedule.pauseAhead);
       const stop = processor.run(clock.instructionsUntil(target, MAX_BUDGET));
       time.settle();
       switch (stop) {

@@ -101,11 +101,10 @@ export interface Machine {
   /** Takes back what was scheduled. */
   unschedule(event: MachineEvent): void;
   /**
-   * Lets the machine stand still at the next point at which VPs wait or would run guests: `nextVp` gives −1 then, until `resume`. Whether a run is paused
-   * or not makes no difference to it.
+   * Lets the machine stand still once every VP that can run has reached the absolute tick `tick`: `nextVp` gives −1 then, until another tick is given, or
+   * Infinity. Whether a run is paused or not makes no difference to it.
    */
-  pause(): void;
-  resume(): void;
+  pauseAt(tick: number): void;
   /** Everything that can matter from here on, but not what was scheduled with `schedule`. To be called while the machine stands still. */
   save(): MachineState;
   /** Gives a freshly made machine of the same options a saved state. @throws {StateError} for one that cannot be read. */
@@ -207,8 +206,7 @@ export function createMachine(options: MachineOptions): Machine {
     },
     schedule: (tick, happen) => schedule.at(tick, happen),
     unschedule: (event) => events.cancel(event),
-    pause: () => schedule.pause(),
-    resume: () => schedule.resume(),
+    pauseAt: (tick) => schedule.pauseAt(tick),
     save: () => ({
       schedule: schedule.save(),
       ledger: ledger.save(),

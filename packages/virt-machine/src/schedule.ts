@@ -41,8 +41,8 @@ export class Schedule {
   earliestOther = Infinity;
   /** The machine runs no further. */
   stopped = false;
-  /** The machine stands still, and will go on. */
-  #paused = false;
+  /** The machine stands still when no VP that can run is behind this tick. */
+  #pauseAt = Infinity;
   /** Between `nextVp` and the next call of it. */
   #inTurn = false;
   /** A pause came in the turn of the current VP, which goes on first. */
@@ -60,23 +60,22 @@ export class Schedule {
     return this.earliestOther + this.#quantum;
   }
 
+  /** The tick up to which a guest may run at once, when a pause is ahead. It ends no turn: a VP that may go on does. */
+  get pauseAhead(): number {
+    return this.#pauseAt > this.#vps[this.current]!.clock.now ? this.#pauseAt : Infinity;
+  }
+
   /** Whether the current VP is to run no guest and skip no time for now. */
   get holdsStill(): boolean {
-    return this.stopped || this.#paused;
+    return this.stopped || this.#pauseAt <= Math.min(this.#vps[this.current]!.clock.now, this.earliestOther);
   }
 
   /**
-   * Lets the machine stand still at the next point where a VP waits or would run a guest. Nothing comes out differently for it: events that are due happen
-   * meanwhile as ever, and the VP whose turn it is keeps it.
+   * Lets the machine stand still once no VP that can run is behind the absolute tick `tick`; Infinity ends a pause. Nothing comes out differently for it:
+   * it is no event, VPs take turns as ever, and the VP whose turn it is keeps it.
    */
-  pause(): void {
-    this.#paused = true;
-    this.#cutShort = this.#inTurn;
-  }
-
-  /** Ends a pause. */
-  resume(): void {
-    this.#paused = false;
+  pauseAt(tick: number): void {
+    this.#pauseAt = tick;
   }
 
   /**
@@ -84,21 +83,28 @@ export class Schedule {
    * happen.
    */
   nextVp(): number {
-    if (this.holdsStill) return -1;
+    if (this.stopped) return -1;
+    if (this.#inTurn && this.holdsStill) this.#cutShort = true;
     if (this.#cutShort) {
+      if (this.holdsStill) return -1;
       // Had the turn ended anyway, the VP finds so by itself.
       this.#cutShort = false;
+      this.#inTurn = true;
       this.#lookAtOthers();
       return this.current;
     }
     this.#inTurn = false;
     for (;;) {
-      if (this.holdsStill) return -1;
+      if (this.stopped) return -1;
       const first = this.#earliest(-1);
       const until = first < 0 ? this.events.nextTime : this.#vps[first]!.clock.now;
-      if (first < 0) for (const { clock } of this.#vps) if (until !== Infinity) clock.skipTo(until);
-      if (this.events.happenNext(until)) continue;
-      if (first < 0) return -1;
+      if (first >= 0 && this.events.happenNext(until)) continue;
+      if (until >= this.#pauseAt) return -1;
+      if (first < 0) {
+        for (const { clock } of this.#vps) if (until !== Infinity) clock.skipTo(until);
+        if (!this.events.happenNext(until)) return -1;
+        continue;
+      }
       this.current = first;
       this.#inTurn = true;
       this.#lookAtOthers();
@@ -119,7 +125,11 @@ export class Schedule {
    */
   skipIdle(): boolean {
     const time = this.events.nextTime;
-    if (this.holdsStill || time === Infinity || this.earliestOther !== Infinity) return false;
+    if (this.stopped || time === Infinity || this.earliestOther !== Infinity) return false;
+    if (time >= this.#pauseAt) {
+      this.#vps[this.current]!.clock.skipTo(this.#pauseAt);
+      return false;
+    }
     this.#vps[this.current]!.clock.skipTo(time);
     this.events.happenNext(time);
     this.#lookAtOthers();
