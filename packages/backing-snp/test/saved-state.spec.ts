@@ -72,7 +72,7 @@ class Run {
 
   runTo(tick: number): void {
     const { machine } = this.guest;
-    machine.schedule(tick, () => machine.pause());
+    machine.pauseAt(tick);
     this.run();
   }
 
@@ -104,7 +104,6 @@ describe('the saved state of the SNP machine half', () => {
       expect(other.observe()).toEqual(run.observe());
       const flags = viewSnpRunPage(run.guest.hcl.runPage).context.stimer0Flags;
       seen.add(`vtl ${viewSnpRunPage(run.guest.hcl.runPage).targetVtl}, ${(flags & Stimer0Flag.KernelUpdate) === 0 ? 'nothing' : 'a count'} taken`);
-      run.guest.machine.resume();
       run.runTo(END);
       other.runTo(END);
       expect(run.observe()).toEqual(expected);

@@ -51,15 +51,13 @@ class DrivenMachine {
         break;
     }
     // The ioctl, for so long a time that it is sometimes cut in two.
-    const pause = machine.schedule(machine.now + 1 + (a % 700_000), () => machine.pause());
-    machine.resume();
+    machine.pauseAt(machine.now + 1 + (a % 700_000));
     while (machine.nextVp() >= 0) {
       const status = vp.run();
       this.inside = status === RunStatus.Pending;
       if (status === RunStatus.Cancelled) page.cancel = 0;
       if (!this.inside) break;
     }
-    machine.unschedule(pause);
   }
 
   observe(): unknown {
@@ -191,10 +189,8 @@ describe.each([['busy', At.busy], ['idle', At.idle]] as const)('the saved state 
       paravisor,
       /** Runs to a tick, or to the end. */
       run(tick: number): void {
-        const pause = machine.schedule(tick, () => machine.pause());
-        machine.resume();
+        machine.pauseAt(tick);
         while (machine.nextVp() >= 0) if (paravisor.vps[0]!.run() !== null) break;
-        machine.unschedule(pause);
       },
     };
   };
