@@ -299,6 +299,8 @@ function expectAgreement(inMode: CodeMode, cases: Iterable<Uint8Array>): void {
 }
 
 const PREFIXES: readonly (readonly number[])[] = [[], [0x66], [0xf2], [0xf3], [0xf0], [0x66, 0xf3], [0x64, 0x67]];
+/** Any prefix but a segment's or 67 makes VEX invalid: one stands for all. */
+const VEX_PREFIXES: readonly (readonly number[])[] = [[], [0xf3]];
 const ESCAPES: readonly (readonly number[])[] = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a], [0xc4, 0xe2, 0x78], [0xc4, 0xc2, 0xf8], [0xc4, 0xe2, 0x33], [0xc4, 0xe2, 0x32], [0xc4, 0xe2, 0x31], [0xc4, 0xe3, 0x7b], [0xc4, 0xe2, 0x7c], [0xc5, 0xf8]];
 
 /** Every opcode after every prefix; `rexes` stand before the opcode. */
@@ -306,7 +308,7 @@ function* opcodeMap(rexes: (next: () => number) => readonly number[][]): Generat
   const next = random(1);
   for (const escape of ESCAPES) {
     for (let opcode = 0; opcode < 256; opcode++) {
-      for (const prefix of PREFIXES) {
+      for (const prefix of escape[0] === 0xc4 || escape[0] === 0xc5 ? VEX_PREFIXES : PREFIXES) {
         for (const rex of rexes(next)) {
           for (let modReg = 0; modReg < 32; modReg++) {
             const bytes = [...prefix, ...rex, ...escape, opcode, (modReg << 3) | (next() & 7)];
