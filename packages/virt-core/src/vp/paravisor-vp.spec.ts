@@ -45,6 +45,20 @@ describe('the VP loop (openvmm run_vp, PR 2483)', () => {
     expect(machine.takeLog()).toEqual(['clear', 'pending events 0', 'update 1000 5000', 'cancel timer', 'before 0']);
   });
 
+  it('scans again after it has delivered messages, at the reference time of then', () => {
+    const { machine, vp, write, armStimer } = start();
+    write(HvMsr.Simp, 0x3001n);
+    write(HvMsr.Sint0 + 2, BigInt(VECTOR));
+    armStimer(5_000n);
+    machine.vp.tsc = 1_000n * UNIT;
+    machine.vp.rdtscCost = UNIT;
+    vp.postMessage(0, 2, new Uint8Array(256).fill(1, 0, 5));
+    vp.prepare();
+    const times = machine.takeLog().flatMap((entry) => /^update (\d+) 5000$/.exec(entry)?.[1] ?? []).map(Number);
+    expect(times.length).toBeGreaterThan(1);
+    expect(times).toEqual([...new Set(times)].sort((a, b) => a - b));
+  });
+
   it('a timer that came due wakes the VP: a second round before the ioctl offers the vector, and nothing is cancelled', () => {
     const { machine, vp, armStimer } = start();
     armStimer(5_000n);

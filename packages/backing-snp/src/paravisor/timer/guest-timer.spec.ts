@@ -52,6 +52,13 @@ describe('the SNP guest timer (openvmm PR 3935)', () => {
     expect(timeout()).toBe(5000);
     timer.updateDeadline(vp, now, U64.of(4000));
     expect(timeout()).toBe(4000);
+    timer.updateDeadline(vp, now, U64.of(7000));
+    // Nor is a later one remembered as armed: the next scan puts back the timeout of the earliest, though VmTime is one ahead.
+    vp.vmTime.cancelTimeout();
+    timer.clearDeadline(vp);
+    at(2001);
+    timer.updateDeadline(vp, U64.of(2000), U64.of(4000));
+    expect(timeout()).toBe(4000);
   });
 
   it('a deadline numerically in the past is due now', () => {
