@@ -39,7 +39,7 @@ pie_files='relocate pie'
 smp_files='smp start ipis messages ticks'
 synic_files='messages registers'
 timers_files='apic_timer reference_time stimer_oneshot stimer_periodic stimer_rearm stimer_four'
-multiboot_files='kernel tests'
+multiboot_files='kernel faults sse code devices timers processors'
 vsm_files='vsm calls timers vina messages'
 
 # Zeroes every word of $1 that a relocation fills. GNU ld leaves the addend there too; Rust's lld, which openvmm's guests

@@ -85,7 +85,12 @@ void kernel_start(uint32_t magic, const struct multiboot_information *informatio
             send((const char *)(uint64_t)modules[i].start, modules[i].end - modules[i].start);
         }
     }
-    kernel_tests();
+    test_faults();
+    test_sse();
+    test_written_code();
+    test_devices();
+    test_timers();
+    test_processors();
     tmk_log("all passed");
     exit_with(0);
 }

@@ -1,4 +1,4 @@
-/* What the kernel tests, in this order; each logs one line or panics. */
+/* What the kernel tests; each logs one line or panics. The order is that of kernel.c. */
 #pragma once
 
 #include <stdint.h>
@@ -6,4 +6,9 @@
 struct multiboot_information;
 void kernel_start(uint32_t magic, const struct multiboot_information *information);
 
-void kernel_tests(void);
+void test_faults(void);
+void test_sse(void);
+void test_written_code(void);
+void test_devices(void);
+void test_timers(void);
+void test_processors(void);

@@ -73,10 +73,13 @@ long_mode:
 
     .section .data.gdt, "aw"
     .balign 16
+    .globl gdt
 gdt:
     .quad 0
     .quad 0x00af9b000000ffff    /* 8: 64-bit code, DPL 0, accessed */
     .quad 0x00cf93000000ffff    /* 16: data, writable, accessed */
+    .quad 0x00cf13000000ffff    /* 24: data that is not present */
+    .quad 0, 0                  /* 32: the TSS, which faults.c fills in */
 gdt_end:
 
     .balign 2
