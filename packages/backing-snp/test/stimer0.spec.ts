@@ -138,4 +138,11 @@ describe('the driver leaves to user mode', () => {
     expect(context.stimer0Flags).toBe(before);
     expect(guest.exits.hypervisor).toEqual({ vmpl_switch: 2 });
   });
+
+  it('a count that VTL1 writes to a STIMER0 of its own, even if the flag of VTL0’s config were left', () => {
+    const { guest, context } = start([HLT]);
+    guest.enableVtl1(0x6_0000, [...writeCount(MILLISECOND), HLT]);
+    expect(guest.run(1)).toBe(SvmExit.Msr);
+    expect(context.stimer0Flags).toBe(ConfigValid);
+  });
 });

@@ -59,7 +59,7 @@ describe('exit information of an L2 VM (SDM volume 3, chapter 28)', () => {
     expect({ reason: info.rax.lo, status: info.rax.hi, qualification: info.rcx.lo, length: info.r11.hi }).toEqual({ reason, status: 0, qualification, length });
     // The exit is fault-like: RIP points at the instruction, and the code segment is the guest's.
     expect(page.context.gprList.rip.lo).toBe(At.snippet);
-    expect(info.rsi.lo & 0xffff).toBe(8);
+    expect({ selector: info.rsi.lo & 0xffff, attributes: info.rsi.lo >>> 16, limit: info.rsi.hi >>> 0, base: info.rdi.lo }).toEqual({ selector: 8, attributes: 0xa09b, limit: 0xffffffff, base: 0 });
     expect(info.r12.lo).toBe(0);
   });
 
