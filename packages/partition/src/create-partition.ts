@@ -55,6 +55,7 @@ export function createPartition(options: PartitionOptions): Partition {
     }),
   );
   for (const device of options.devices ?? []) chipset.add(device);
+  const levelEoiListeners: ((vector: number) => void)[] = [];
   const board: Board = {
     tscHz: machine.tscHz,
     get now() {
@@ -64,6 +65,7 @@ export function createPartition(options: PartitionOptions): Partition {
       const event = machine.schedule(tick, happen);
       return () => machine.unschedule(event);
     },
+    onLevelEoi: (listener) => void levelEoiListeners.push(listener),
     signalMsi: (address, data) => paravisor.signalMsi(address, data),
     end,
     vps: checked.vps,
@@ -82,6 +84,7 @@ export function createPartition(options: PartitionOptions): Partition {
     initialRegisters: guest.initialRegisters,
     disableLowerVtlTimerVirt: checked.disableLowerVtlTimerVirt,
     ownPorts: true,
+    levelEoi: (vector) => levelEoiListeners.forEach((listener) => listener(vector)),
     ...(options.guestVsm === undefined ? {} : { guestVsm: options.guestVsm }),
     timerObserver: timerObserverOf(statistics, observer, (vp) => machine.clocks[vp]!.now),
   });

@@ -12,6 +12,8 @@ export interface Board {
   schedule(tick: number, happen: (tick: number) => void): () => void;
   /** An interrupt message to the local APICs of VTL0, see `Paravisor.signalMsi`. */
   signalMsi(address: number, data: number): void;
+  /** Calls `listener` when a local APIC of VTL0 ends a level-triggered interrupt. */
+  onLevelEoi(listener: (vector: number) => void): void;
   /** Ends the partition. */
   end(outcome: RunOutcome): void;
   readonly synic: {

@@ -9,7 +9,7 @@ export type ReporterName = (typeof reporterNames)[number];
 export const bootReporterNames = ['pretty', 'json'] as const satisfies readonly ReporterName[];
 
 /** What `--device` takes. */
-export const deviceNames = ['isa-debug-exit'] as const satisfies readonly TestDeviceName[];
+export const deviceNames = ['isa-debug-exit', 'pc-testdev', 'hyperv-testdev'] as const satisfies readonly TestDeviceName[];
 
 /** What `--guest-timer` takes; `auto` takes what the backing can. */
 export const guestTimerChoices = ['auto', 'hardware', 'vmtime'] as const;

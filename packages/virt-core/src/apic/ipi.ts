@@ -43,10 +43,13 @@ const BROADCAST_XAPIC = 0xff;
 
 /** All local APICs of one VTL. */
 export class LocalApicSet {
+  readonly levelEoi: ((vector: number) => void) | undefined;
   readonly #waker: ApicWaker;
   readonly #byId: IpiTarget[] = [];
 
-  constructor(waker: ApicWaker) {
+  /** `levelEoi` is told the vector of each level-triggered interrupt that one of them ends. */
+  constructor(waker: ApicWaker, levelEoi?: (vector: number) => void) {
+    this.levelEoi = levelEoi;
     this.#waker = waker;
   }
 

@@ -251,7 +251,8 @@ export class ApicRegisters implements IpiTarget {
 
   endOfInterrupt(): void {
     this.offload.pull();
-    this.requests.endOfInterrupt();
+    const vector = this.requests.endOfInterrupt();
+    if (vector >= 0 && this.requests.tmr.has(vector)) this.#set.levelEoi?.(vector);
   }
 
   /** Looks at staged requests. */

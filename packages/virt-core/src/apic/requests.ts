@@ -126,10 +126,11 @@ export class ApicRequests {
     if (!this.#autoEoi.has(vector)) this.isr.add(vector);
   }
 
-  /** Ends what is highest in service, if anything. */
-  endOfInterrupt(): void {
+  /** Ends what is highest in service: its vector, −1 for nothing. */
+  endOfInterrupt(): number {
     const vector = this.isr.highest();
     if (vector >= 0) this.isr.remove(vector);
+    return vector;
   }
 
   /**

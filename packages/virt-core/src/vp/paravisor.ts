@@ -37,6 +37,8 @@ export interface ParavisorOptions {
   readonly guestVsm?: boolean;
   /** Let the guest reach the SINTs of its own partition by message and event (`ownConnection`); false unless said otherwise. */
   readonly ownPorts?: boolean;
+  /** Told when a local APIC of VTL0 ends a level-triggered interrupt: for an I/O APIC. */
+  readonly levelEoi?: (vector: number) => void;
 }
 
 /** A partition's paravisor: its VPs and what they share. */
@@ -103,7 +105,7 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
     tscFrequency,
     vmTimeOrigin: vmTimeOriginOf(firstVp, options.vmTimeOrigin ?? 0n),
     cpuid: { ...shared.hypervisorCpuid, hideIsolation: options.hideIsolation ?? false, guestVsm },
-    apicSets: perVtl(() => new LocalApicSet(waker)),
+    apicSets: [new LocalApicSet(waker, options.levelEoi), new LocalApicSet(waker)],
     hypervisorRegisters: perVtl(() => new HypervisorRegisters(registerOptions)),
     hypercalls: hypercallTable([
       notifyLongSpinWait,

@@ -1,0 +1,5 @@
+/** The interrupt lines of the main board, as a device drives them. */
+export interface InterruptLines {
+  /** Line 0 to 23: the ISA interrupts first. True raises it, false lowers it. */
+  set(line: number, level: boolean): void;
+}
