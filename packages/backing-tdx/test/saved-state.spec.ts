@@ -6,7 +6,7 @@ import type { Chipset } from '@paravisor/virt-core';
 import { createMachine } from '@paravisor/virt-machine';
 import { describe, expect, it } from 'vitest';
 import { tdxBacking } from '../src/index.js';
-import { TdxVp } from '../src/paravisor/vp.js';
+import type { TdxVp } from '../src/paravisor/vp.js';
 import { ScriptedTdxVp } from './scripted-vp.js';
 import { At, loadSmallGuest, smallMachine, startAt, startVtl0 } from './small-guest.js';
 

@@ -82,7 +82,7 @@ describe("user mode's side of the hand-off of STIMER0 (openvmm PR 4224)", () => 
     expect(timer.hasDue).toBe(false);
   });
 
-  it('it is taken before the exit is handled: what the guest wrote afterwards counts', () => {
+  it('takes it before the exit is handled: what the guest wrote afterwards counts', () => {
     const { scripted, synic, timer, take } = start();
     let counted = 0n;
     scripted.handlers.onWriteMsr = (msr) => {
