@@ -30,6 +30,13 @@ function startUp() {
   return performance.now() - began;
 }
 
+function idleMinute(configuration) {
+  const [backing, timer] = configuration.split(', ');
+  const began = performance.now();
+  node('packages/tmk-vmm/bin/tmk-vmm.js', 'run', 'packages/tmk-guests/elf/long.elf', 'long::idle_minute', '--timeout', '70', '--backing', backing, '--guest-timer', timer === 'VmTime' ? 'vmtime' : 'hardware');
+  return performance.now() - began;
+}
+
 function median(values) {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -43,6 +50,7 @@ const everyMeasure = [
   { name: 'start_up', of: 'tmk-vmm run of basics::boot, process start to end', unit: 'ms', better: 'lower', take: startUp },
   ...configurations.map((configuration) => ({ name: 'exits_per_second', configuration, of: 'exits to user mode of a guest that does nothing else', unit: '1/s', better: 'higher', take: () => measured('exits', configuration) })),
   ...configurations.map((configuration) => ({ name: 'timer_tick', configuration, of: 'a tick of a halting 1000 Hz guest, armed to delivered', unit: 'ns', better: 'lower', take: () => measured('tick', configuration) })),
+  ...configurations.map((configuration) => ({ name: 'idle_minute', configuration, of: 'tmk-vmm run of long::idle_minute, process start to end', unit: 'ms', better: 'lower', take: () => idleMinute(configuration) })),
   { name: 'tdx_deadline_service', of: 'clear, update and end of the TSC deadline service', unit: 'ns', better: 'lower', take: () => measured('deadline') },
   { name: 'memory', of: 'largest resident set of tmk-vmm run of basics::boot', unit: 'MiB', better: 'lower', take: () => measured('memory') },
 ];

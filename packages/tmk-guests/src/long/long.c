@@ -1,5 +1,7 @@
 /* Tests that need more virtual time than a run has by default: --timeout 130. */
+#include "../lib/apic.h"
 #include "../lib/firings.h"
+#include "../lib/interrupts.h"
 #include "../lib/stimer.h"
 #include "../lib/ticks.h"
 #include "../lib/tmk.h"
@@ -9,6 +11,7 @@
 #define VECTOR 0x58
 #define TWO_MINUTES SECONDS(120)
 #define TEN_SECONDS_OF_TICKS 10000
+#define MINUTE_OF_TICKS 60000
 
 static uint64_t start_far_ahead(void)
 {
@@ -34,6 +37,29 @@ TMK_TEST(long, oneshot_halted)
     ASSERT_EQ(halt_until(&firings, 1), 1);
     ASSERT_NOT_EARLY(0, due);
     tmk_log("fired after two minutes");
+}
+
+static volatile uint32_t ticks;
+
+static void on_tick(struct interrupt_frame *frame)
+{
+    (void)frame;
+    if (++ticks == MINUTE_OF_TICKS)
+        stimer_set_config(0, 0);
+    apic_eoi();
+}
+
+/* A guest with nothing to do, at 1000 Hz for a minute. --timeout 70. */
+TMK_TEST(long, idle_minute)
+{
+    stimer_initialize(VECTOR);
+    interrupts_handle(VECTOR, on_tick);
+    stimer_set_config(0, STIMER_AUTO_ENABLE | STIMER_PERIODIC | STIMER_DIRECT | STIMER_APIC_VECTOR(VECTOR));
+    uint64_t start = hv_reference_time();
+    stimer_set_count(0, MILLISECONDS(1));
+    ASSERT_LE(halt_until(&ticks, MINUTE_OF_TICKS), MINUTE_OF_TICKS);
+    ASSERT(hv_reference_time() - start >= SECONDS(60));
+    tmk_log("%u ticks", ticks);
 }
 
 /* Four VPs at 1000 Hz for ten seconds: --vps 4. */
