@@ -40,11 +40,17 @@ function fromTarballs(packages) {
   return Object.fromEntries(packages.map(({ manifest, tarball }) => [manifest.name, `file:${tarball}`]));
 }
 
-/** Packages installed into a project that do not run on every Node that `range` promises. */
-function enginesFaults(title, folder, range) {
+/** Packages in a project that `names` need, by dependencies alone, and that do not run on every Node that `range` promises. Peers are the user's choice. */
+function enginesFaults(title, folder, range, names) {
   const { packages } = JSON.parse(readFileSync(join(folder, 'node_modules', '.package-lock.json'), 'utf8'));
+  const needed = new Set(names);
+  const isNeeded = (path) => needed.has(path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length));
+  for (let size = -1; size !== needed.size; ) {
+    size = needed.size;
+    for (const [path, { dependencies }] of Object.entries(packages)) if (isNeeded(path)) for (const name of Object.keys(dependencies ?? {})) needed.add(name);
+  }
   for (const [path, { engines }] of Object.entries(packages)) {
-    if (engines?.node && !semver.subset(range, engines.node)) faults.push(`${title}: promises Node ${range}, but ${path} asks for ${engines.node}`);
+    if (isNeeded(path) && engines?.node && !semver.subset(range, engines.node)) faults.push(`${title}: promises Node ${range}, but ${path} asks for ${engines.node}`);
   }
 }
 
@@ -76,7 +82,7 @@ function checkAlone(one, packed, { folder, node, label, resolutions }) {
   const tools = ['@types/node', ...Object.keys(one.manifest.peerDependencies ?? {})].map((name) => [name, rootManifest.devDependencies[name]]);
   const place = project(title, folder, { ...fromTarballs(needed), ...Object.fromEntries(tools) }, node);
   if (place === null) return;
-  enginesFaults(title, place, one.manifest.engines.node);
+  enginesFaults(title, place, one.manifest.engines.node, needed.map(({ manifest }) => manifest.name));
 
   const entries = Object.entries(one.manifest.exports).filter(([, target]) => target.default?.endsWith('.js')).map(([path]) => one.manifest.name + path.slice(1));
   for (const entry of entries) attempt(`${title}: import`, node, ['--input-type=module', '--eval', `await import('${entry}')`], { cwd: place, node });

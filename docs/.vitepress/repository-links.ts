@@ -18,8 +18,9 @@ const included: Readonly<Record<string, string>> = { 'overview.md': 'README.md',
 
 /** Where text of a page comes from, relative to the top. */
 function originOf(page: string): string {
-  const [, room] = /^packages\/([^/]+)\.md$/.exec(page) ?? [];
-  return room === undefined ? (included[page] ?? `docs/${page}`) : `packages/${room}/README.md`;
+  const [, folder, name] = /^(packages|examples)\/([^/]+)\.md$/.exec(page) ?? [];
+  if (folder === undefined) return included[page] ?? `docs/${page}`;
+  return folder === 'packages' ? `packages/${name}/README.md` : `docs/examples/${name}/README.md`;
 }
 
 /** The address in the site of a file or folder of the repository; null when it has no page. */
