@@ -1,7 +1,7 @@
 /** The x87: D8 to DF by ModRM (SDM volume 2, tables A-7 to A-22). */
 import type { Instruction } from '../decode/instruction.js';
 import { Op } from '../decode/op.js';
-import { EXTENDED, FloatFlag, indefiniteOf, Order } from '../float/index.js';
+import { EXTENDED, FloatFlag, indefiniteOf } from '../float/index.js';
 import { Flag } from '../microop/flags.js';
 import { StateOffset } from '../memory/layout.js';
 import type { Core } from '../processor/core.js';
@@ -10,239 +10,15 @@ import { Cr0 } from '../processor/registers.js';
 import { operandAddress } from '../system/operands.js';
 import { Outcome } from '../system/outcome.js';
 import type { SystemInstructions } from '../system/outcome.js';
-import {
-  approximate, approximate2, compareExtended, conditionsOf, constant, examine, extract, Group, isInRange, magnitude, negated, ONE, operate, remainder, root, roundInteger, scale,
-} from './arithmetic.js';
+import { Group } from './arithmetic.js';
 import { loadEnvironment, storeEnvironment } from './environment.js';
 import { loadDecimal, loadFloat, loadInteger, storeDecimal, storeFloat, storeInteger } from './memory.js';
+import { arithmetic, compareFlags, compareStack, copyTo, exchange, free, push, store } from './operations.js';
+import { topOfStack } from './top-of-stack.js';
 import { Status } from './unit.js';
 import type { X87Unit } from './unit.js';
 
 export const x87Instructions: SystemInstructions = new Map();
-
-/** Compares ST(0) with a value; the operands are fetched already, so that an empty one has left its mark. */
-function compareWith(unit: X87Unit, x: bigint, y: bigint, signaling: boolean): number {
-  return unit.hasStackFault ? Order.Unordered : compareExtended(unit.env, x, y, signaling);
-}
-
-/** FCOM and its kin: conditions, then as many pops; an exception that is not masked keeps the pops from happening. */
-function compareStack(unit: X87Unit, y: () => bigint, signaling: boolean, pops: number): void {
-  unit.begin();
-  const x = unit.operand(0);
-  const order = compareWith(unit, x, y(), signaling);
-  unit.end();
-  unit.setConditions(conditionsOf(order));
-  if (!unit.isBlocked) for (let i = 0; i < pops; i++) unit.pop();
-}
-
-/** FCOMI and its kin: into ZF, PF and CF. */
-function compareFlags(core: Core, unit: X87Unit, i: number, signaling: boolean, pops: number): void {
-  unit.begin();
-  const x = unit.operand(0);
-  const y = unit.operand(i);
-  const order = compareWith(unit, x, y, signaling);
-  unit.end(true);
-  const flags = { [Order.Less]: Flag.cf, [Order.Equal]: Flag.zf, [Order.Greater]: 0, [Order.Unordered]: Flag.cf | Flag.zf | Flag.pf }[order]!;
-  core.writeFlags((core.readFlags() & ~(Flag.cf | Flag.pf | Flag.zf | Flag.af | Flag.sf | Flag.of)) | flags);
-  if (!unit.isBlocked) for (let n = 0; n < pops; n++) unit.pop();
-}
-
-/** ST(to) = ST(to) op value. */
-function arithmetic(unit: X87Unit, group: number, to: number, value: () => bigint, pops: number): void {
-  unit.begin();
-  const x = unit.operand(to);
-  const y = value();
-  const result = unit.hasStackFault ? indefiniteOf(EXTENDED) : operate(unit, group, x, y);
-  unit.end();
-  if (unit.isBlocked) return;
-  unit.setBits(to, result);
-  for (let i = 0; i < pops; i++) unit.pop();
-}
-
-/** Replaces ST(0) by a function of it. */
-function replaceTop(unit: X87Unit, f: (x: bigint) => bigint): void {
-  unit.begin();
-  const x = unit.operand(0);
-  const result = unit.hasStackFault ? x : f(x);
-  unit.end();
-  if (!unit.isBlocked) unit.setBits(0, result);
-}
-
-function push(unit: X87Unit, value: () => bigint): void {
-  unit.begin();
-  unit.push(value());
-  unit.end();
-}
-
-/** FST, FIST, FBSTP: a store, then a pop if it happened. */
-function store(unit: X87Unit, work: () => boolean, pop: boolean): void {
-  unit.begin();
-  const stored = work();
-  unit.end();
-  if (stored && pop) unit.pop();
-}
-
-/** FST ST(i): an exact copy. */
-function copyTo(unit: X87Unit, i: number, pop: boolean): void {
-  unit.begin();
-  const value = unit.operand(0);
-  unit.end();
-  if (unit.isBlocked) return;
-  unit.setBits(i, value);
-  if (pop) unit.pop();
-}
-
-function free(unit: X87Unit, i: number): void {
-  unit.free(i);
-  unit.status &= ~Status.c1;
-}
-
-function exchange(unit: X87Unit, i: number): void {
-  unit.begin();
-  const a = unit.operand(0);
-  const b = unit.operand(i);
-  unit.end();
-  if (unit.isBlocked) return;
-  unit.setBits(0, b);
-  unit.setBits(i, a);
-}
-
-/** FSIN, FCOS: outside their range only C2 is set. */
-function trigonometric(unit: X87Unit, f: (x: number) => number): void {
-  if (!unit.isEmpty(0) && !isInRange(unit.bits(0))) {
-    unit.setConditions(Status.c2 | (unit.status & (Status.c0 | Status.c3)));
-    return;
-  }
-  replaceTop(unit, (x) => approximate(unit.env, x, f));
-  unit.status &= ~Status.c2;
-}
-
-/** FPTAN, FSINCOS: two results. */
-function twoResults(unit: X87Unit, first: (x: bigint) => bigint, second: (x: bigint) => bigint): void {
-  if (!unit.isEmpty(0) && !isInRange(unit.bits(0))) {
-    unit.setConditions(Status.c2 | (unit.status & (Status.c0 | Status.c3)));
-    return;
-  }
-  unit.begin();
-  const x = unit.operand(0);
-  const below = unit.hasStackFault ? x : first(x);
-  const above = unit.hasStackFault ? x : second(x);
-  pushOver(unit, below, above);
-  unit.end();
-  unit.status &= ~Status.c2;
-}
-
-/** Replaces ST(0) by `below` and pushes `above`; with no room both are the indefinite. */
-function pushOver(unit: X87Unit, below: bigint, above: bigint): void {
-  if (unit.isBlocked) return;
-  const room = unit.isEmpty(7);
-  unit.push(above);
-  if (!unit.isBlocked) unit.setBits(1, room ? below : indefiniteOf(EXTENDED));
-}
-
-/** FYL2X, FYL2XP1, FPATAN: ST(1) = f(ST(0), ST(1)), then a pop. */
-function twoOperands(unit: X87Unit, f: (x: number, y: number) => number): void {
-  unit.begin();
-  const x = unit.operand(0);
-  const y = unit.operand(1);
-  const result = unit.hasStackFault ? indefiniteOf(EXTENDED) : approximate2(unit.env, x, y, f);
-  unit.end();
-  if (unit.isBlocked) return;
-  unit.setBits(1, result);
-  unit.pop();
-}
-
-/** log₂ of 1 + x without losing small x. */
-const log2p1 = (x: number): number => Math.log1p(x) / Math.LN2;
-
-/** D9 E0 to D9 FF. */
-function d9(unit: X87Unit, modrm: number): boolean {
-  switch (modrm) {
-    case 0xd0:
-      return true;
-    case 0xe0:
-    case 0xe1:
-      replaceTop(unit, modrm === 0xe0 ? negated : magnitude);
-      return true;
-    case 0xe4:
-      compareStack(unit, () => 0n, true, 0);
-      return true;
-    case 0xe5:
-      unit.status = (unit.status & ~Status.conditions) | examine(unit);
-      return true;
-    case 0xf0:
-      replaceTop(unit, (x) => approximate(unit.env, x, (value) => Math.expm1(value * Math.LN2)));
-      return true;
-    case 0xf1:
-      twoOperands(unit, (x, y) => y * Math.log2(x));
-      return true;
-    case 0xf2:
-      twoResults(unit, (x) => approximate(unit.env, x, Math.tan), () => ONE);
-      return true;
-    case 0xf3:
-      twoOperands(unit, (x, y) => Math.atan2(y, x));
-      return true;
-    case 0xf4: {
-      unit.begin();
-      const x = unit.operand(0);
-      const parts = unit.hasStackFault ? { exponent: x, significand: x } : extract(unit.env, x);
-      pushOver(unit, parts.exponent, parts.significand);
-      unit.end();
-      return true;
-    }
-    case 0xf5:
-    case 0xf8: {
-      unit.begin();
-      const x = unit.operand(0);
-      const y = unit.operand(1);
-      const { result, conditions } = unit.hasStackFault ? { result: indefiniteOf(EXTENDED), conditions: undefined } : remainder(unit.env, x, y, modrm === 0xf5);
-      unit.env.roundedUp = false;
-      unit.end();
-      // Without a quotient only C2 and C1 are cleared.
-      if (conditions === undefined) unit.status &= ~Status.c2;
-      if (unit.isBlocked) return true;
-      unit.setBits(0, result);
-      if (conditions !== undefined) unit.status = (unit.status & ~Status.conditions) | conditions;
-      return true;
-    }
-    case 0xf6:
-    case 0xf7:
-      unit.top += modrm === 0xf6 ? -1 : 1;
-      unit.status &= ~Status.c1;
-      return true;
-    case 0xf9:
-      twoOperands(unit, (x, y) => y * log2p1(x));
-      return true;
-    case 0xfa:
-      replaceTop(unit, (x) => root(unit, x));
-      return true;
-    case 0xfb:
-      twoResults(unit, (x) => approximate(unit.env, x, Math.sin), (x) => approximate(unit.env, x, Math.cos));
-      return true;
-    case 0xfc:
-      replaceTop(unit, (x) => roundInteger(unit.env, x));
-      return true;
-    case 0xfd: {
-      unit.begin();
-      const x = unit.operand(0);
-      const y = unit.operand(1);
-      const result = unit.hasStackFault ? indefiniteOf(EXTENDED) : scale(unit.env, x, y);
-      unit.end();
-      if (!unit.isBlocked) unit.setBits(0, result);
-      return true;
-    }
-    case 0xfe:
-    case 0xff:
-      trigonometric(unit, modrm === 0xfe ? Math.sin : Math.cos);
-      return true;
-    default:
-      if (modrm >= 0xe8 && modrm <= 0xee) {
-        push(unit, () => constant(modrm - 0xe8, unit.env.rounding));
-        return true;
-      }
-      return false;
-  }
-}
 
 /** FCMOVcc by the row of DA (and, negated, DB). */
 const MOVE_CONDITIONS = [Flag.cf, Flag.zf, Flag.cf | Flag.zf, Flag.pf] as const;
@@ -276,7 +52,7 @@ function registerForm(core: Core, unit: X87Unit, opcode: number, modrm: number):
         if (!unit.isEmpty(0)) unit.setBits(i, unit.bits(0));
         unit.pop();
         unit.status &= ~Status.c1;
-      } else return d9(unit, modrm);
+      } else return topOfStack(unit, modrm);
       return true;
     case 2:
       if (row < 4) conditionalMove(core, unit, i, row, false);
