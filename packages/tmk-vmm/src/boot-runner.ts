@@ -24,8 +24,8 @@ export interface BootContext {
   readonly machine: MachineOptions;
   readonly choices: MachineChoices;
   readonly disableLowerVtlTimerVirt: boolean;
-  /** Hears the serial port while it speaks. */
-  readonly console: (text: string) => void;
+  /** Hears the serial port while it speaks: its bytes as they are. */
+  readonly console: (bytes: Uint8Array) => void;
 }
 
 /** Boots. Throws `UsageError` when the partition cannot be made so, `ModelFault` when the model breaks. */
@@ -109,14 +109,14 @@ function replayForEvents(context: BootContext, plan: RunPlan): readonly object[]
 /** What a report keeps of a console: a kernel in a loop must not fill the host's memory. */
 const CHARACTERS_KEPT = 16 * 1024 * 1024;
 
-/** Bytes of a serial port as UTF-8 text: handed on line by line, and kept. */
+/** Bytes of a serial port: handed on line by line, and kept as UTF-8 text. */
 class ConsoleText {
-  readonly #say: (text: string) => void;
+  readonly #say: (bytes: Uint8Array) => void;
   readonly #decoder = new TextDecoder();
   #line: number[] = [];
   whole = '';
 
-  constructor(say: (text: string) => void) {
+  constructor(say: (bytes: Uint8Array) => void) {
     this.#say = say;
   }
 
@@ -130,10 +130,11 @@ class ConsoleText {
   }
 
   #flush(more: boolean): void {
-    const text = this.#decoder.decode(Uint8Array.from(this.#line), { stream: more });
+    const bytes = Uint8Array.from(this.#line);
+    const text = this.#decoder.decode(bytes, { stream: more });
     this.#line = [];
     if (this.whole.length < CHARACTERS_KEPT) this.whole += text;
-    if (text !== '') this.#say(text);
+    if (bytes.length > 0) this.#say(bytes);
   }
 }
 

@@ -1,6 +1,6 @@
-/** A stream that takes text, and says whether a person is looking at it. */
+/** A stream that takes text, or bytes as they are, and says whether a person is looking at it. */
 export interface TextStream {
-  write(text: string): void;
+  write(text: string | Uint8Array): void;
   readonly isTTY?: boolean;
   /** Width in characters, where there is one. */
   readonly columns?: number;

@@ -13,7 +13,7 @@ export const guest = (name: GuestName): string => `${top}packages/tmk-guests/elf
 /** Runs `tmk-vmm` with these arguments and environment. */
 export async function tmkVmm(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const said = { stdout: '', stderr: '' };
-  const catcher = (stream: keyof typeof said) => ({ write: (text: string): void => void (said[stream] += text) });
+  const catcher = (stream: keyof typeof said) => ({ write: (text: string | Uint8Array): void => void (said[stream] += typeof text === 'string' ? text : Buffer.from(text).toString()) });
   const status = await main(args, { stdout: catcher('stdout'), stderr: catcher('stderr'), env });
   return { status, ...said };
 }

@@ -34,7 +34,7 @@ export async function boot(path: string, given: GivenOptions, { version, termina
     machine: options.machine,
     choices: machineChoices(options.settings),
     disableLowerVtlTimerVirt: isSet(terminal.env['OPENHCL_DISABLE_LOWER_VTL_TIMER_VIRT']),
-    console: pretty ? (text) => void terminal.stdout.write(text) : () => {},
+    console: pretty ? (bytes) => void terminal.stdout.write(bytes) : () => {},
   };
   const runs: BootRun[] = [];
   for (const plan of plans) {
