@@ -10,7 +10,7 @@ import type { MachineOptions } from './cli/options.js';
 import { UsageError } from './errors.js';
 import { ModelFault } from './model-fault.js';
 import { RecentEvents } from './recent-events.js';
-import { inFlags } from './runner.js';
+import { inFlags, partitionOptions } from './runner.js';
 import type { RunPlan } from './runner.js';
 import type { MachineChoices } from './settings.js';
 
@@ -54,27 +54,18 @@ export function bootOnce(context: BootContext, plan: RunPlan): BootRun {
   }
 }
 
-function make(context: BootContext, { backing, guestTimer }: RunPlan, serial: (byte: number) => void, observer: PartitionObserver | undefined): Partition {
-  const { machine, kernel, commandLine, modules, devices } = context;
+function make(context: BootContext, plan: RunPlan, serial: (byte: number) => void, observer: PartitionObserver | undefined): Partition {
+  const { kernel, commandLine, modules, devices } = context;
   try {
     return createPartition({
-      backing,
-      guestTimer,
-      disableLowerVtlTimerVirt: guestTimer === 'auto' && context.disableLowerVtlTimerVirt,
-      tscHz: machine.tscHz,
-      ips: machine.ips,
-      vps: machine.vps,
-      memoryMiB: machine.memoryMiB,
-      seed: machine.seed,
-      costs: machine.costs,
-      ...context.choices.partition,
+      ...partitionOptions(context, plan),
       load: multibootLoader(kernel.image, { commandLine, modules: modules.map(({ module }) => module) }),
       chipset: pcChipset({ serial, testDevices: devices }),
       ...(observer === undefined ? {} : { observer }),
     });
   } catch (error) {
     if (error instanceof PartitionError) throw new UsageError(inFlags(error));
-    if (error instanceof StartupError) throw new UsageError(`${backing.name}: ${error.message}`);
+    if (error instanceof StartupError) throw new UsageError(`${plan.backing.name}: ${error.message}`);
     throw asUsage(kernel.path, error);
   }
 }

@@ -1,7 +1,7 @@
 /** Runs tests: each in a fresh partition, under one backing and timer after another. */
 import { performance } from 'node:perf_hooks';
 import { ElfError, PartitionError, createPartition, tmkLoader } from '@paravisor/partition';
-import type { Partition, PartitionObserver, RunOutcome, TmkTest } from '@paravisor/partition';
+import type { Partition, PartitionObserver, PartitionOptions, RunOutcome, TmkTest } from '@paravisor/partition';
 import { StartupError } from '@paravisor/virt-core';
 import type { Backing } from '@paravisor/virt-core';
 import type { MachineBacking } from '@paravisor/virt-machine';
@@ -79,27 +79,27 @@ function runTest(context: RunContext, plan: RunPlan, selected: SelectedTest<TmkT
   }
 }
 
-function make(context: RunContext, { backing, guestTimer }: RunPlan, { index }: SelectedTest<TmkTest>, observer: PartitionObserver | undefined): Partition {
-  const { machine, guest } = context;
+/** What the command line says of a partition, whatever is loaded into it. */
+export function partitionOptions(
+  { machine, choices, disableLowerVtlTimerVirt }: Pick<RunContext, 'machine' | 'choices' | 'disableLowerVtlTimerVirt'>,
+  { backing, guestTimer }: RunPlan,
+): Omit<PartitionOptions, 'load'> {
+  const { tscHz, ips, vps, memoryMiB, seed, costs } = machine;
+  return { backing, guestTimer, disableLowerVtlTimerVirt: guestTimer === 'auto' && disableLowerVtlTimerVirt, tscHz, ips, vps, memoryMiB, seed, costs, ...choices.partition };
+}
+
+function make(context: RunContext, plan: RunPlan, { index }: SelectedTest<TmkTest>, observer: PartitionObserver | undefined): Partition {
+  const { guest } = context;
   try {
     return createPartition({
-      backing,
-      guestTimer,
-      disableLowerVtlTimerVirt: guestTimer === 'auto' && context.disableLowerVtlTimerVirt,
-      tscHz: machine.tscHz,
-      ips: machine.ips,
-      vps: machine.vps,
-      memoryMiB: machine.memoryMiB,
-      seed: machine.seed,
-      costs: machine.costs,
-      ...context.choices.partition,
+      ...partitionOptions(context, plan),
       load: tmkLoader(guest.image, index),
       ...(observer === undefined ? {} : { observer }),
     });
   } catch (error) {
     if (error instanceof ElfError) throw new UsageError(`${guest.path}: ${error.message}`);
     if (error instanceof PartitionError) throw new UsageError(inFlags(error));
-    if (error instanceof StartupError) throw new UsageError(`${backing.name}: ${error.message}`);
+    if (error instanceof StartupError) throw new UsageError(`${plan.backing.name}: ${error.message}`);
     throw error;
   }
 }

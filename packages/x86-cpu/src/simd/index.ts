@@ -10,13 +10,12 @@ import { floatInstructions } from './float.js';
 import { immediateFunctions } from './immediate.js';
 import type { ImmediateFunction } from './immediate.js';
 import { integerFunctions } from './integer.js';
-import type { VectorFunction } from './integer.js';
 import { moveInstructions } from './moves.js';
 import { stateImages } from './state-images.js';
 import { stringInstructions } from './strings.js';
 
-/** Destination and source of one size; an immediate in the source's place is a count of shifts. */
-function plain(f: VectorFunction, aligned = true): SystemInstruction {
+/** Destination and source of one size, and the immediate, if there is one, for the function; in the source's place it is a count of shifts. */
+function plain(f: ImmediateFunction, aligned = true): SystemInstruction {
   return (core, instruction) => {
     const unit = core.vector;
     const [destination, source] = instruction.operands;
@@ -28,17 +27,10 @@ function plain(f: VectorFunction, aligned = true): SystemInstruction {
       unit.read(instruction, source, unit.b, aligned);
     }
     unit.read(instruction, destination, unit.a);
-    f(unit.a, unit.b, destination.size);
+    f(unit.a, unit.b, destination.size, instruction.immLo);
     if (destination.kind === OperandKind.Mmx) unit.enterMmx();
     unit.write(instruction, destination, unit.a);
     return Outcome.Done;
-  };
-}
-
-function withImmediate(f: ImmediateFunction, aligned = true): SystemInstruction {
-  return (core, instruction) => {
-    const { immLo } = instruction;
-    return plain((a, b, n) => f(a, b, n, immLo), aligned)(core, instruction);
   };
 }
 
@@ -47,8 +39,9 @@ const isSha = (mnemonic: string): boolean => mnemonic.startsWith('sha');
 
 export const simdInstructions: SystemInstructions = new Map([...moveInstructions, ...floatInstructions, ...stringInstructions, ...stateImages]);
 
-for (const [mnemonic, f] of [...Object.entries(integerFunctions), ...Object.entries(cryptoFunctions)]) simdInstructions.set(simdOp(mnemonic as SimdMnemonic), plain(f, !isSha(mnemonic)));
-for (const [mnemonic, f] of [...Object.entries(immediateFunctions), ...Object.entries(cryptoImmediates)]) simdInstructions.set(simdOp(mnemonic as SimdMnemonic), withImmediate(f, !isSha(mnemonic)));
+for (const functions of [integerFunctions, cryptoFunctions, immediateFunctions, cryptoImmediates]) {
+  for (const [mnemonic, f] of Object.entries(functions)) simdInstructions.set(simdOp(mnemonic as SimdMnemonic), plain(f, !isSha(mnemonic)));
+}
 
 /** XMM0 as a third operand: its lanes' top bits choose lanes of the source. */
 for (const [mnemonic, width] of [['pblendvb', 1], ['blendvps', 4], ['blendvpd', 8]] as const) {
