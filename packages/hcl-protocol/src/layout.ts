@@ -118,44 +118,93 @@ export function viewOf<F extends Fields>(layout: Layout<F>, bytes: Uint8Array, o
   const base = bytes.byteOffset + offset;
   if (offset + layout.size > bytes.byteLength) throw new RangeError(`${layout.name} needs ${layout.size} bytes at ${offset}, there are ${bytes.byteLength}`);
   if (base % 8 !== 0) throw new RangeError(`${layout.name} must be 8-byte aligned, it is at ${base}`);
-  const view: Record<string, unknown> = {};
-  for (const [name, field] of Object.entries(layout.fields)) defineAccessor(view, name, field, bytes.buffer as ArrayBuffer, base + field.offset);
-  return view as View<F>;
+  let Class = classes.get(layout);
+  if (Class === undefined) classes.set(layout, (Class = classOf(layout)));
+  const view = new Class(layout, bytes.buffer as ArrayBuffer, base);
+  const words = new Int32Array(bytes.buffer, base, layout.size >> 2);
+  for (const [name, field] of Object.entries(layout.fields)) {
+    if (!isScalar(field)) Object.defineProperty(view, name, { enumerable: true, value: partOf(field, bytes.buffer as ArrayBuffer, base + field.offset, words) });
+  }
+  return view as unknown as View<F>;
 }
 
-function defineAccessor(view: Record<string, unknown>, name: string, field: Field, buffer: ArrayBuffer, at: number): void {
-  switch (field.kind) {
-    case 'u8':
-      return defineScalar(view, name, new Uint8Array(buffer, at, 1));
-    case 'u16':
-      return defineScalar(view, name, new Uint16Array(buffer, at, 1));
-    case 'u32':
-      return defineScalar(view, name, new Uint32Array(buffer, at, 1));
-    case 'u64':
-      return defineValue(view, name, new U64Field(new Int32Array(buffer, at, 2), 0));
-    case 'bytes':
-      return defineValue(view, name, new Uint8Array(buffer, at, field.size));
-    case 'u32[]':
-      return defineValue(view, name, new Uint32Array(buffer, at, field.count));
-    case 'u64[]': {
-      const words = new Int32Array(buffer, at, 2 * field.count);
-      return defineValue(view, name, Array.from({ length: field.count }, (_, i) => new U64Field(words, 2 * i)));
-    }
-    case 'struct':
-      return defineValue(view, name, viewOf(field.layout, new Uint8Array(buffer, at, field.size)));
-    case 'struct[]':
-      return defineValue(
-        view,
-        name,
-        Array.from({ length: field.count }, (_, i) => viewOf(field.layout, new Uint8Array(buffer, at + i * field.layout.size, field.layout.size))),
-      );
+/** One class a layout: an access then costs the same, and little, however many structures of the layout there are. */
+const classes = new WeakMap<Layout, typeof Structure>();
+
+function classOf(layout: Layout): typeof Structure {
+  const Class = class extends Structure {};
+  for (const [name, field] of Object.entries(layout.fields)) {
+    if (isScalar(field)) Object.defineProperty(Class.prototype, name, { enumerable: true, ...scalarAccessors(field) });
+  }
+  return Class;
+}
+
+const isScalar = ({ kind }: Field): boolean => kind === 'u8' || kind === 'u16' || kind === 'u32';
+
+/** The bytes of a structure in each width. Not in private fields: their accessors are shared by layouts, and V8 finds a shared property fast by name only. */
+class Structure {
+  readonly inBytes: Uint8Array;
+  readonly inHalves: Uint16Array;
+  readonly inWords: Uint32Array;
+
+  constructor({ size }: Layout, buffer: ArrayBuffer, at: number) {
+    this.inBytes = new Uint8Array(buffer, at, size);
+    this.inHalves = new Uint16Array(buffer, at, size >> 1);
+    this.inWords = new Uint32Array(buffer, at, size >> 2);
   }
 }
 
-function defineScalar(view: Record<string, unknown>, name: string, cell: Uint8Array | Uint16Array | Uint32Array): void {
-  Object.defineProperty(view, name, { enumerable: true, get: () => cell[0], set: (value: number) => void (cell[0] = value) });
+function scalarAccessors({ kind, offset }: Field): PropertyDescriptor & ThisType<Structure> {
+  switch (kind) {
+    case 'u8':
+      return {
+        get() {
+          return this.inBytes[offset];
+        },
+        set(value: number) {
+          this.inBytes[offset] = value;
+        },
+      };
+    case 'u16': {
+      const index = offset >> 1;
+      return {
+        get() {
+          return this.inHalves[index];
+        },
+        set(value: number) {
+          this.inHalves[index] = value;
+        },
+      };
+    }
+    default: {
+      const index = offset >> 2;
+      return {
+        get() {
+          return this.inWords[index];
+        },
+        set(value: number) {
+          this.inWords[index] = value;
+        },
+      };
+    }
+  }
 }
 
-function defineValue(view: Record<string, unknown>, name: string, value: unknown): void {
-  Object.defineProperty(view, name, { enumerable: true, value });
+/** What stands for a field wider than 32 bits at `at` in `buffer`; `words` are those of the whole structure. */
+function partOf(field: Field, buffer: ArrayBuffer, at: number, words: Int32Array): unknown {
+  const index = field.offset >> 2;
+  switch (field.kind) {
+    case 'u64':
+      return new U64Field(words, index);
+    case 'u32[]':
+      return new Uint32Array(buffer, at, field.count);
+    case 'u64[]':
+      return Array.from({ length: field.count }, (_, i) => new U64Field(words, index + 2 * i));
+    case 'struct':
+      return viewOf(field.layout, new Uint8Array(buffer, at, field.size));
+    case 'struct[]':
+      return Array.from({ length: field.count }, (_, i) => viewOf(field.layout, new Uint8Array(buffer, at + i * field.layout.size, field.layout.size)));
+    default:
+      return new Uint8Array(buffer, at, field.size);
+  }
 }
