@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the guests from src/ into elf/.
-#   build.sh          rebuilds elf/*.elf and boot/*.elf
+#   build.sh          rebuilds elf/*.elf, boot/*.elf and workload/*.elf
 #   build.sh --check  rebuilds elsewhere and compares with the committed files, byte for byte; skips, and says so, when
 #                     the compiler that made them is not here
 # The bytes depend on the compiler and the linker, and on nothing else: no paths, dates or build ids go in.
@@ -41,6 +41,7 @@ synic_files='messages registers'
 timers_files='apic_timer reference_time stimer_oneshot stimer_periodic stimer_rearm stimer_four'
 multiboot_files='kernel faults sse code devices timers processors'
 vsm_files='vsm calls timers vina messages'
+workload_files='phases workload'
 
 # Zeroes every word of $1 that a relocation fills. GNU ld leaves the addend there too; Rust's lld, which openvmm's guests
 # come from, leaves zeros, and a loader must not be spoilt. All such words lie in the one writable segment.
@@ -96,6 +97,39 @@ build_guest() {
   [ "$1" != pie ] || clear_relocated_words "$2"
 }
 
+# Compiles the workload's phases with what they need on a platform, and links them as $2:
+#   multiboot64  a Multiboot kernel of 64-bit code, in the ELF32 file that loaders want
+#   multiboot32  the same of 32-bit code
+#   linux        a program for Linux
+build_workload() {
+  compile_flags="$CFLAGS -fno-tree-loop-distribute-patterns" # no library: no memset
+  link_flags=$(echo "$LDFLAGS" | sed 's#src/lib/tmk.ld#src/multiboot/multiboot.ld#')
+  sources="$(echo " $workload_files" | sed 's# \([a-z]*\)# src/workload/\1.c#g')"
+  case $1 in
+    multiboot64) sources="src/multiboot/start.S $(echo src/lib/*.S src/lib/*.c | sed -e 's#src/lib/start.S##' -e 's#src/lib/tmk.c##') src/workload/kernel.c src/workload/ticks.c $sources" ;;
+    multiboot32)
+      compile_flags="$(echo "$compile_flags" | sed 's/-m64 -march=x86-64/-m32 -march=i686/')"
+      link_flags="$link_flags -m32 -Wl,--oformat=elf32-i386"
+      sources="src/workload/start32.S src/workload/kernel.c $sources"
+      ;;
+    linux)
+      link_flags=$(echo "$LDFLAGS" | sed 's#-Wl,-T,src/lib/tmk.ld##')
+      sources="src/workload/linux.c $sources"
+      ;;
+  esac
+  objects=
+  for source in $sources; do
+    object="$work/$1-$(echo "$source" | tr '/' '-').o"
+    # shellcheck disable=SC2086 # the flags are words
+    "$CC" $compile_flags -c "$source" -o "$object"
+    objects="$objects $object"
+  done
+  # shellcheck disable=SC2086
+  "$CC" $compile_flags $link_flags $objects -o "$2"
+  [ "$1" != multiboot64 ] || objcopy -O elf32-i386 "$2"
+  strip "$2"
+}
+
 check=no
 case "${1:-}" in
   '') ;;
@@ -122,14 +156,23 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# Keeps or checks what was built at $1 as $2.
+finish() {
+  if [ "$check" = yes ]; then
+    cmp "$1" "$2" || fail "$2 is not what src/ builds; run build.sh"
+    echo "build.sh: $2 is what src/ builds"
+  else
+    cat "$1" >"$2"
+  fi
+}
+
 for guest in apic basics deadlines hostile long pie smp synic timers vsm multiboot; do
   folder=elf
   [ "$guest" != multiboot ] || folder=boot
   build_guest "$guest" "$work/$guest.elf"
-  if [ "$check" = yes ]; then
-    cmp "$work/$guest.elf" "$folder/$guest.elf" || fail "$folder/$guest.elf is not what src/ builds; run build.sh"
-    echo "build.sh: $folder/$guest.elf is what src/ builds"
-  else
-    cat "$work/$guest.elf" >"$folder/$guest.elf"
-  fi
+  finish "$work/$guest.elf" "$folder/$guest.elf"
+done
+for platform in multiboot64 multiboot32 linux; do
+  build_workload $platform "$work/$platform.elf"
+  finish "$work/$platform.elf" "workload/$platform.elf"
 done
