@@ -7,3 +7,6 @@ export function median(values) {
 
 /** The geometric mean of `values`. */
 export const geomean = (values) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+
+/** Values in the order in which they were taken, with the least, the middle and the greatest. */
+export const spread = (values) => ({ min: Math.min(...values), median: median(values), max: Math.max(...values), values });

@@ -1,14 +1,14 @@
 /**
  * One measurement of `npm run bench`, in a process of its own so that no measurement finds another's warm or spoilt code:
- * node scripts/bench-measure.mjs NAME [CONFIGURATION]. Prints one number.
+ * node scripts/bench/measure.mjs NAME [CONFIGURATION]. Prints one number.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { measure } from 'mitata';
-import { root } from './workspace.mjs';
+import { root } from '../workspace.mjs';
 
-const built = (file) => import(new URL(`../packages/${file}`, import.meta.url));
+const built = (file) => import(new URL(`../../packages/${file}`, import.meta.url));
 const guestFile = (name) => join(root, 'packages', 'tmk-guests', 'elf', `${name}.elf`);
 
 /** A partition's options by the words of a report. */
@@ -76,15 +76,6 @@ const measurements = {
       service.endLowerVtlRun(vp);
     };
     return (await measure(round)).p50;
-  },
-
-  /** Largest resident set of the tool over one short test, MiB. */
-  async memory() {
-    const { main } = await built('tmk-vmm/dist/index.js');
-    const quiet = { write() {} };
-    const status = await main(['run', guestFile('basics'), 'basics::boot'], { stdout: quiet, stderr: quiet, env: {} });
-    if (status !== 0) throw new Error(`the tool ended with ${status}`);
-    return process.resourceUsage().maxRSS / 1024;
   },
 };
 
