@@ -15,6 +15,8 @@ import type {
   TableRegister,
 } from '../src/contract/index.js';
 import { OffloadResult, Segment } from '../src/contract/index.js';
+import type { NativeCpuidParameters } from '../src/cpuid/index.js';
+import type { FixedMsr, FixedMsrs } from '../src/msr/index.js';
 
 export const TSC_HZ = 2_000_000_000;
 export const RAM_BYTES = 0x10_0000;
@@ -366,6 +368,8 @@ export class ScriptedMachine {
     enlightenments = 0xa24,
     interruptEndsHaltWithoutIf = false,
     vps = 1,
+    fixedMsrs = new Map<number, FixedMsr>() as FixedMsrs,
+    nativeCpuid = { maxBasicLeaf: 0xd, maxExtendedLeaf: 0x80000008 | 0, additionalLeaves: new Map() } as NativeCpuidParameters,
     guestTimer = null as HardwareIsolatedGuestTimer | null,
   } = {}) {
     this.vps = Array.from({ length: vps }, (_, index) => new ScriptedHclVp(this.log, index));
@@ -380,6 +384,8 @@ export class ScriptedMachine {
       guestTimer: guestTimer ?? new RecordingTimer(this.log),
       usesHardwareTimer: true,
       hypervisorCpuid: { isolationType, enlightenments },
+      fixedMsrs,
+      nativeCpuid,
       interruptEndsHaltWithoutIf,
       save: () => null,
       restore: () => {},

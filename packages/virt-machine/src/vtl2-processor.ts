@@ -11,6 +11,12 @@ const LEAF_TSC = 0x15;
 /** The TDX module gives a TD's virtual TSC in units of this crystal (TDX module ABI, TD_PARAMS.TSC_FREQUENCY). */
 const CRYSTAL_HZ = 25_000_000;
 
+/** Features of leaf 1 EDX that the machine adds to the processor: machine checks, local APIC, MTRRs, whose registers exit (the TDX module fixes them to one). */
+const MACHINE_FEATURES = (1 << 7) | (1 << 9) | (1 << 12) | (1 << 14);
+const LEAF_FEATURES = 1;
+/** AMD repeats the features of leaf 1 EDX there. */
+const LEAF_EXTENDED_FEATURES = 0x80000001;
+
 const TWO_64 = 1n << 64n;
 
 /** The partition's TSC as the hypervisor reports it to VTL2. */
@@ -59,9 +65,10 @@ export class Vtl2Processor {
     }
   }
 
-  /** The bare processor's CPUID: EAX EBX ECX EDX into `out`. On Intel, leaf 0x15 gives the TSC to the nearest multiple of the crystal. */
+  /** The processor's CPUID with its local APIC: EAX EBX ECX EDX into `out`. On Intel, leaf 0x15 gives the TSC to the nearest multiple of the crystal. */
   cpuid(leaf: number, subleaf: number, out: Int32Array): void {
     cpuidOf(this.#vendor, leaf, subleaf, out);
+    if (leaf === LEAF_FEATURES || (leaf >>> 0 === LEAF_EXTENDED_FEATURES && this.#vendor === 'amd')) out[3]! |= MACHINE_FEATURES;
     if (this.#vendor !== 'intel') return;
     if (leaf === 0) out[0] = Math.max(out[0]!, LEAF_TSC);
     if (leaf === LEAF_TSC) {

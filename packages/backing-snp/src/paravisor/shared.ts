@@ -1,7 +1,9 @@
 import { HvIsolationType } from '@paravisor/hcl-protocol';
 import type { BackingParameters, BackingShared, BackingVp, BackingVpContext, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
+import { snpFixedMsrs } from './fixed-msrs.js';
 import { GuestPages } from './guest-memory.js';
 import type { GuestPagesState } from './guest-memory.js';
+import { snpNativeCpuid } from './native-cpuid.js';
 import { checkTimerCapability, createSnpGuestTimer } from './timer/index.js';
 import type { SnpGuestTimerOptions, SnpTimerVp } from './timer/index.js';
 import { SnpVp } from './vp.js';
@@ -14,6 +16,8 @@ export class SnpShared implements BackingShared {
   readonly guestTimer: HardwareIsolatedGuestTimer<SnpTimerVp>;
   readonly usesHardwareTimer = false;
   readonly hypervisorCpuid = { isolationType: HvIsolationType.Snp, enlightenments: ENLIGHTENMENTS } as const;
+  readonly fixedMsrs = snpFixedMsrs;
+  readonly nativeCpuid = snpNativeCpuid;
   /** openvmm's SNP backing marks the VP running when it offers, whatever RFLAGS.IF. */
   readonly interruptEndsHaltWithoutIf = true;
 

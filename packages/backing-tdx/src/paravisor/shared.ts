@@ -1,5 +1,7 @@
 import { HvIsolationType } from '@paravisor/hcl-protocol';
 import type { BackingParameters, BackingShared, BackingVp, BackingVpContext, HardwareIsolatedGuestTimer } from '@paravisor/virt-core';
+import { tdxFixedMsrs } from './fixed-msrs.js';
+import { tdxNativeCpuid } from './native-cpuid.js';
 import { createTdxGuestTimer } from './timer/index.js';
 import type { TdxGuestTimer } from './timer/index.js';
 import { TdxVp } from './vp.js';
@@ -13,6 +15,8 @@ export class TdxShared implements BackingShared {
   readonly guestTimer: HardwareIsolatedGuestTimer;
   readonly usesHardwareTimer: boolean;
   readonly hypervisorCpuid = { isolationType: HvIsolationType.Tdx, enlightenments: ENLIGHTENMENTS } as const;
+  readonly fixedMsrs = tdxFixedMsrs;
+  readonly nativeCpuid = tdxNativeCpuid;
   /** openvmm's TDX backing ends a HLT only with what the guest can take. */
   readonly interruptEndsHaltWithoutIf = false;
   readonly #settings: TdxSettings;

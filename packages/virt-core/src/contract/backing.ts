@@ -1,7 +1,8 @@
 import type { Hcl, HclVp, Plain, ReadonlyU64, U64 } from '@paravisor/hcl-protocol';
 import type { LocalApic } from '../apic/index.js';
+import type { NativeCpuidParameters } from '../cpuid/index.js';
 import type { Synic } from '../synic/index.js';
-import type { VpAssistPage } from '../msr/index.js';
+import type { FixedMsrs, VpAssistPage } from '../msr/index.js';
 import type { VmTimeAccess } from '../time/index.js';
 import type { BackingVp } from './backing-vp.js';
 import type { HardwareIsolatedGuestTimer } from './guest-timer.js';
@@ -62,6 +63,10 @@ export interface BackingShared {
   readonly usesHardwareTimer: boolean;
   /** Isolation type in EBX of CPUID 0x4000000C (`HvIsolationType`), and EAX of 0x40000004. */
   readonly hypervisorCpuid: { readonly isolationType: number; readonly enlightenments: number };
+  /** Architectural MSRs that exit and have a fixed value. */
+  readonly fixedMsrs: FixedMsrs;
+  /** What CPUID lets through of the processor. */
+  readonly nativeCpuid: NativeCpuidParameters;
   /** Whether an offered interrupt ends a HLT although RFLAGS.IF is clear. openvmm's SNP backing marks the VP running as soon as it offers; TDX does not. */
   readonly interruptEndsHaltWithoutIf: boolean;
   /** Called once a VP. */

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ScriptedMachine } from '../../test/scripted-partition.js';
 import { createParavisor } from '../vp/index.js';
+import { wholeLeaf } from './index.js';
+import type { LeafMasks } from './index.js';
 import type { ParavisorOptions } from '../vp/index.js';
 
 const X2APIC = 1 << 21;
@@ -80,7 +82,6 @@ describe('native leaves', () => {
     const machine = new ScriptedMachine();
     machine.vp.cpuidLeaves.set(0, [7, 0, 0, 0]);
     const cpuid = guest(machine);
-    expect(cpuid(0)[0]).toBe(0xb);
     expect(cpuid(0xb, 0)).toEqual([0, 1, 0x100, 0]);
     expect(cpuid(0xb, 1)).toEqual([0, 1, 0x201, 0]);
     expect(cpuid(0xb, 2)).toEqual([0, 0, 2, 0]);
@@ -109,9 +110,33 @@ describe('native leaves', () => {
     expect(cpuid(0x8000000a)).toEqual([0, 0, 0, 0]);
   });
 
-  it('a leaf without a rule passes through', () => {
+  it.each([
+    [1, [0x0fff3fff, 0x10800, 0xfefa3203, 0x078bfbff]],
+    [7, [0xffffffff, 0xf1bf27a9, 0x1a405fe6, 0x804110]],
+    [0xd, [0xe7, 0xffffffff, 0xffffffff, 0]],
+    [0x80000001, [0x0fff3fff, 0xf000ffff, 0x410df3, 0xedd3fbff]],
+    [0x80000008, [0xffff, 0, 0, 0]],
+    [0x12, [0, 0, 0, 0]],
+    [0x80000021, [0, 0, 0, 0]],
+  ])('of a processor that has everything, leaf 0x%x shows what is known, and no TSC deadline, MONITOR or TSC_ADJUST (openvmm leaf_mask)', (leaf, expected) => {
     const machine = new ScriptedMachine();
-    machine.vp.cpuidLeaves.set(0x80000008, [0x3028, 1, 2, 3]);
-    expect(guest(machine)(0x80000008)).toEqual([0x3028, 1, 2, 3]);
+    machine.vp.cpuidLeaves.set(leaf, [-1, -1, -1, -1]);
+    const answer = guest(machine)(leaf);
+    // OSXSAVE is the guest's, APIC ID and count of processors are the paravisor's.
+    if (leaf === 1) expect([answer[0], answer[1]! & 0xff00, answer[2]! & ~OSXSAVE, answer[3]! & ~(1 << 28)]).toEqual([expected[0], 0xff00, expected[2]! & ~OSXSAVE, expected[3]]);
+    else expect(answer).toEqual(expected);
+  });
+
+  it('the last leaves are those of the backing, and what it adds passes, for its subleaves', () => {
+    const additionalLeaves = new Map<number, LeafMasks>([
+      [0x80000008, [0, 1, 2, 4]],
+      [0x1d, (subleaf) => (subleaf <= 1 ? wholeLeaf : undefined)],
+    ]);
+    const machine = new ScriptedMachine({ nativeCpuid: { maxBasicLeaf: 0x20, maxExtendedLeaf: 0x80000026 | 0, additionalLeaves } });
+    for (const leaf of [0, 0x1d, 0x80000000, 0x80000008]) machine.vp.cpuidLeaves.set(leaf, [-1, -1, -1, -1]);
+    const cpuid = guest(machine);
+    expect([cpuid(0)[0], cpuid(0x80000000)[0]]).toEqual([0x20, 0x80000026]);
+    expect(cpuid(0x80000008)).toEqual([0xffff, 1, 2, 4]);
+    expect([cpuid(0x1d, 1)[0], cpuid(0x1d, 2)[0]]).toEqual([0xffffffff, 0]);
   });
 });

@@ -3,10 +3,10 @@ import type { HclVp } from '@paravisor/hcl-protocol';
 import type { GuestRegisters } from '../contract/index.js';
 import { hypervisorLeaf, isHypervisorLeaf } from './hypervisor-leaves.js';
 import type { HypervisorCpuidParameters } from './hypervisor-leaves.js';
-import { filterNativeLeaf } from './native-filter.js';
+import { filterNativeLeaf } from './native-leaves.js';
+import type { NativeCpuidParameters } from './native-leaves.js';
 import { topologyLeaf, topologyOfLeaf1 } from './topology.js';
 
-const LEAF_MAX = 0;
 const LEAF_FEATURES = 1;
 const LEAF_TOPOLOGY = 0xb;
 const XSAVE = 1 << 26;
@@ -17,24 +17,25 @@ const CR4_OSXSAVE = 1 << 18;
 export class GuestCpuid {
   readonly #hcl: HclVp;
   readonly #vpCount: number;
-  readonly #parameters: HypervisorCpuidParameters;
+  readonly #native: NativeCpuidParameters;
+  readonly #hypervisor: HypervisorCpuidParameters;
   readonly #cr4 = new U64();
 
-  constructor(hcl: HclVp, vpCount: number, parameters: HypervisorCpuidParameters) {
+  constructor(hcl: HclVp, vpCount: number, native: NativeCpuidParameters, hypervisor: HypervisorCpuidParameters) {
     this.#hcl = hcl;
     this.#vpCount = vpCount;
-    this.#parameters = parameters;
+    this.#native = native;
+    this.#hypervisor = hypervisor;
   }
 
   /** EAX EBX ECX EDX into `out`. `registers` are the asking VTL's: OSXSAVE mirrors its CR4. */
   read(registers: GuestRegisters, rawLeaf: number, subleaf: number, out: Int32Array): void {
     const leaf = rawLeaf >>> 0;
-    if (isHypervisorLeaf(leaf) && leaf !== HvCpuid.Version) return hypervisorLeaf(this.#parameters, leaf, out);
+    if (isHypervisorLeaf(leaf) && leaf !== HvCpuid.Version) return hypervisorLeaf(this.#hypervisor, leaf, out);
     // Every processor has this leaf: OpenHCL starts on no other, so one of the model that ends before it is taken to have it too.
     if (leaf === LEAF_TOPOLOGY) return topologyLeaf(this.#hcl.index, this.#vpCount, subleaf, out);
     this.#hcl.cpuid(leaf, subleaf, out);
-    filterNativeLeaf(leaf, out);
-    if (leaf === LEAF_MAX) out[0] = Math.max(out[0]! >>> 0, LEAF_TOPOLOGY);
+    if (leaf !== HvCpuid.Version) filterNativeLeaf(this.#native, leaf, subleaf >>> 0, out);
     if (leaf === LEAF_FEATURES) {
       topologyOfLeaf1(this.#hcl.index, this.#vpCount, out);
       this.#mirrorOsxsave(registers, out);

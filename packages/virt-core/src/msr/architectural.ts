@@ -1,17 +1,41 @@
 import { U64, restoreU64, saveU64 } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
-import { MsrStatus } from '../contract/index.js';
+import { MsrStatus } from '../contract/status.js';
 
-/** Architectural MSRs with a value of their own; every other one reads 0 and ignores writes, MTRRs and machine-check banks among them. */
-export const ArchitecturalMsr = { Tsc: 0x10, MicrocodeRevision: 0x8b, MtrrCap: 0xfe, MiscEnable: 0x1a0, Pat: 0x277 } as const;
+/** Architectural MSRs with a meaning here or in a backing (Intel SDM volume 4; AMD APM volume 2, appendix A). */
+export const ArchitecturalMsr = {
+  Tsc: 0x10,
+  PlatformId: 0x17,
+  FeatureControl: 0x3a,
+  MicrocodeRevision: 0x8b,
+  MtrrCap: 0xfe,
+  McgCap: 0x179,
+  McgStatus: 0x17a,
+  MiscEnable: 0x1a0,
+  Pat: 0x277,
+  MtrrDefType: 0x2ff,
+  SysCfg: 0xc0010010,
+  VmCr: 0xc0010114,
+} as const;
 
-/** IA32_MTRRCAP: no ranges, but write combining (openvmm, MSRs of both confidential backings). */
-const MTRR_CAP = 0x400;
-/** IA32_BIOS_SIGN_ID: all ones, in the low half (openvmm, likewise). */
-const MICROCODE_REVISION = -1;
+/** An MSR with a fixed value: what a write changes is nothing, but some writes are refused. */
+export interface FixedMsr {
+  /** What RDMSR gives, bits 31:0; the upper half is 0. */
+  readonly value: number;
+  /** Writes that are #GP: every one, none, or those with one of the bits set. The others do nothing. */
+  readonly refuses: 'all' | 'none' | { readonly lo: number; readonly hi: number };
+}
 
-/** IA32_MISC_ENABLE (Intel SDM volume 4): fast strings on; branch trace storage and PEBS unavailable. */
-const MISC_ENABLE = 1 | (1 << 11) | (1 << 12);
+/** The fixed MSRs of a backing, by number. Every other architectural MSR reads 0 and ignores writes, IA32_TSC_ADJUST and the MTRRs' ranges among them (openvmm). */
+export type FixedMsrs = ReadonlyMap<number, FixedMsr>;
+
+/** What both confidential backings of openvmm answer alike: no MTRR ranges, but write combining; no machine-check banks; RIPV, EIPV and MCIP are all of MCG_STATUS. */
+export const commonFixedMsrs = {
+  mtrrCap: 0x400,
+  mcgStatus: { value: 0, refuses: { lo: ~7, hi: -1 } },
+  /** A microcode newer than any. */
+  microcodeRevision: -1,
+} as const;
 
 /** IA32_PAT at reset (Intel SDM volume 3, 13.12.4). */
 const PAT_RESET = 0x0007040600070406n;
@@ -28,41 +52,32 @@ const isMemoryType = (type: number): boolean => type < 8 && type !== 2 && type !
 /** The architectural MSRs of one VTL of one VP, as far as they exit. */
 export class ArchitecturalMsrs {
   readonly #tsc: { rdtsc(out: U64): void };
+  readonly #fixed: FixedMsrs;
   readonly #pat = U64.of(PAT_RESET);
 
-  constructor(tsc: { rdtsc(out: U64): void }) {
+  constructor(tsc: { rdtsc(out: U64): void }, fixed: FixedMsrs) {
     this.#tsc = tsc;
+    this.#fixed = fixed;
   }
 
   read(msr: number, out: U64): MsrStatus {
-    switch (msr) {
-      case ArchitecturalMsr.Tsc:
-        this.#tsc.rdtsc(out);
-        break;
-      case ArchitecturalMsr.MicrocodeRevision:
-        out.setParts(MICROCODE_REVISION, 0);
-        break;
-      case ArchitecturalMsr.MtrrCap:
-        out.setParts(MTRR_CAP, 0);
-        break;
-      case ArchitecturalMsr.MiscEnable:
-        out.setParts(MISC_ENABLE, 0);
-        break;
-      case ArchitecturalMsr.Pat:
-        out.set(this.#pat);
-        break;
-      default:
-        out.setParts(0, 0);
-    }
+    if (msr === ArchitecturalMsr.Tsc) this.#tsc.rdtsc(out);
+    else if (msr === ArchitecturalMsr.Pat) out.set(this.#pat);
+    else out.setParts(this.#fixed.get(msr)?.value ?? 0, 0);
     return MsrStatus.Ok;
   }
 
-  /** #GP for a PAT with a reserved memory type. */
+  /** #GP for a PAT with a reserved memory type, and for what a fixed MSR refuses. Writes to the TSC are ignored (openvmm). */
   write(msr: number, value: ReadonlyU64): MsrStatus {
-    if (msr !== ArchitecturalMsr.Pat) return MsrStatus.Ok;
-    if (!isPat(value)) return MsrStatus.GeneralProtection;
-    this.#pat.set(value);
-    return MsrStatus.Ok;
+    if (msr === ArchitecturalMsr.Pat) {
+      if (!isPat(value)) return MsrStatus.GeneralProtection;
+      this.#pat.set(value);
+      return MsrStatus.Ok;
+    }
+    const refuses = this.#fixed.get(msr)?.refuses ?? 'none';
+    if (refuses === 'none') return MsrStatus.Ok;
+    if (refuses === 'all') return MsrStatus.GeneralProtection;
+    return (value.lo & refuses.lo) === 0 && (value.hi & refuses.hi) === 0 ? MsrStatus.Ok : MsrStatus.GeneralProtection;
   }
 
   save(): ArchitecturalMsrsState {

@@ -5,6 +5,7 @@ import { RAM_BYTES, ScriptedMachine, TSC_HZ } from '../../test/scripted-partitio
 import { MsrStatus } from '../contract/index.js';
 import { createParavisor } from '../vp/index.js';
 import { hypercallCodeOffsets } from './index.js';
+import type { FixedMsr } from './index.js';
 
 const { Ok, GeneralProtection } = MsrStatus;
 const AMD = [0x10, 0x68747541, 0x444d4163, 0x69746e65] as const;
@@ -52,12 +53,33 @@ describe('#GP rules (openvmm, TLFS)', () => {
     }
   });
 
-  it('MTRRs have no ranges, and the microcode is newer than any (openvmm)', () => {
+  it('the fixed MSRs of a backing read as they are, whatever is written, and refuse what the backing says', () => {
+    const fixedMsrs = new Map<number, FixedMsr>([
+      [0xfe, { value: 0x400, refuses: 'none' }],
+      [0x8b, { value: -1, refuses: 'all' }],
+      [0x17a, { value: 5, refuses: { lo: ~7, hi: -1 } }],
+    ]);
+    const { write, read } = guest(new ScriptedMachine({ fixedMsrs }));
+    expect([write(0xfe, 1n), write(0x8b, 0n), write(0x17a, 7n), write(0x17a, 8n), write(0x17a, 1n << 32n)]).toEqual([Ok, GeneralProtection, Ok, GeneralProtection, GeneralProtection]);
+    expect([read(0xfe), read(0x8b), read(0x17a)]).toEqual([0x400n, 0xffffffffn, 5n]);
+  });
+
+  it.each([
+    ['TSC_ADJUST', 0x3b],
+    ['a fixed-range MTRR', 0x250],
+    ['a variable-range MTRR', 0x200],
+    ['a machine-check bank', 0x400],
+  ])('%s has no owner: it reads 0 whatever is written (openvmm)', (_name, msr) => {
     const { write, read } = guest();
-    for (const [msr, value] of [[0xfe, 0x400n], [0x8b, 0xffffffffn]] as const) {
-      expect(write(msr, 0n)).toBe(Ok);
-      expect(read(msr)).toBe(value);
-    }
+    expect(write(msr, 0x123456789an)).toBe(Ok);
+    expect(read(msr)).toBe(0n);
+  });
+
+  it('a write of the TSC changes nothing (openvmm)', () => {
+    const { machine, write, read } = guest();
+    machine.vp.tsc = 1000n;
+    expect(write(0x10, 7n)).toBe(Ok);
+    expect(read(0x10)).toBe(1000n);
   });
 
   it('a PAT with a reserved memory type is refused (SDM volume 3, 13.12.4)', () => {

@@ -1,6 +1,6 @@
 /** MSR accesses of a guest that exit: who answers, and the registers nobody else owns. SynIC and local APIC keep their own. */
-export { ArchitecturalMsr, ArchitecturalMsrs } from './architectural.js';
-export type { ArchitecturalMsrsState } from './architectural.js';
+export { ArchitecturalMsr, ArchitecturalMsrs, commonFixedMsrs } from './architectural.js';
+export type { ArchitecturalMsrsState, FixedMsr, FixedMsrs } from './architectural.js';
 export { GuestMsrs } from './guest-msrs.js';
 export type { GuestMsrsOptions } from './guest-msrs.js';
 export { HypervisorRegisters } from './hypervisor-registers.js';

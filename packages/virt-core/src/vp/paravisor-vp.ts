@@ -82,7 +82,7 @@ export class ParavisorVp implements VsmVp {
     this.#apicSets = options.apicSets;
     this.#vmTime = new VmTimeAccess(hclVp, vmTimeOrigin.vmTime, vmTimeOrigin.osNs);
     this.#clock = new ReferenceClock(hclVp, options.tscFrequency);
-    const parts = { ...options, vmTime: this.#vmTime, clock: this.#clock, runPage: this.#runPage };
+    const parts = { ...options, fixedMsrs: shared.fixedMsrs, vmTime: this.#vmTime, clock: this.#clock, runPage: this.#runPage };
     this.#vtls = [createLowerVtl(parts, VTL0), createLowerVtl(parts, VTL1)];
     this.vsm = new VpVsm(this.index);
     const { apic: vtl1Apic, assistPage: vtl1AssistPage } = this.#vtls[VTL1]!;
@@ -95,7 +95,7 @@ export class ParavisorVp implements VsmVp {
 
     const handlers = new VpExitHandlers({
       vtls: this.#vtls,
-      cpuid: new GuestCpuid(hclVp, options.hcl.vps.length, options.cpuid),
+      cpuid: new GuestCpuid(hclVp, options.hcl.vps.length, options.shared.nativeCpuid, options.cpuid),
       chipset: options.chipset,
       hypercalls: { vp: this.index, memory: options.hcl.memory, table: options.hypercalls },
       fatal: (vtl, reason) => this.#recordFault(vtl, reason),

@@ -26,6 +26,8 @@ const XSAVE_BYTES = 576;
 const LEAF_D_1_EAX = bits(0);
 /** Leaf 0x80000001: EDX SYSCALL, NX, 1 GiB pages, RDTSCP, LM; ECX LAHF in 64-bit mode, LZCNT. */
 const LEAF_80000001_EDX = bits(11, 20, 26, 27, 29);
+/** AMD repeats the features of leaf 1 there (APM volume 3, E.4.1). */
+const LEAF_80000001_EDX_REPEATED = bits(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 23, 24);
 const LEAF_80000001_ECX = bits(0, 5);
 /** Leaf 0x80000007: EDX invariant TSC. */
 const LEAF_80000007_EDX = bits(8);
@@ -84,7 +86,7 @@ export function cpuidOf(vendor: 'intel' | 'amd', leaf: number, subleaf: number, 
     case 0x80000001:
       out[EAX] = vendor === 'amd' ? signature : 0;
       out[ECX] = LEAF_80000001_ECX;
-      out[EDX] = LEAF_80000001_EDX;
+      out[EDX] = vendor === 'amd' ? LEAF_80000001_EDX | (LEAF_1_EDX & LEAF_80000001_EDX_REPEATED) : LEAF_80000001_EDX;
       return;
     case 0x80000007:
       out[EDX] = LEAF_80000007_EDX;

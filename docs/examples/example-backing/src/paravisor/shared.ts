@@ -11,6 +11,10 @@ export class ExampleShared implements BackingShared {
   readonly usesHardwareTimer = false;
   /** The guest is told of no isolation, and recommended what a TDX guest is. */
   readonly hypervisorCpuid = { isolationType: HvIsolationType.None, enlightenments: 0xa24 } as const;
+  /** Every architectural MSR that exits reads 0. */
+  readonly fixedMsrs = new Map();
+  /** The leaves every guest sees, and no others. */
+  readonly nativeCpuid = { maxBasicLeaf: 0xd, maxExtendedLeaf: 0x80000008 | 0, additionalLeaves: new Map() };
   /** HLT ends with an interrupt the guest can take (SDM volume 2, HLT). */
   readonly interruptEndsHaltWithoutIf = false;
   readonly #timer: HardwareIsolatedGuestTimer<ExampleVp> = new VmTimeGuestTimer<ExampleVp>();
