@@ -37,6 +37,7 @@ export function createPartition(options: PartitionOptions): Partition {
     quantumTicks: checked.quantumTicks,
     host: checked.host,
     ...(observer === undefined ? {} : { observer }),
+    ...(options.cpu === undefined ? {} : { cpu: options.cpu }),
   });
   const guest = new LoadedGuest(options.load, { ramBytes: checked.ramBytes, write: (gpa, bytes) => machine.loadImage(gpa, bytes) });
 

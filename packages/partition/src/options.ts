@@ -1,5 +1,5 @@
 import { CostError, MAX_VPS, QUANTUM_INSTRUCTIONS, defaultCosts, hostAnswerManners, hostTimerManners, withCosts } from '@paravisor/virt-machine';
-import type { CostModel, HostOptions, MachineBacking } from '@paravisor/virt-machine';
+import type { CostModel, Executor, HostOptions, MachineBacking } from '@paravisor/virt-machine';
 import type { Backing } from '@paravisor/virt-core';
 import type { Board } from './chipset/board.js';
 import type { BusDevice } from './chipset/chipset.js';
@@ -37,6 +37,8 @@ export interface PartitionOptions {
   readonly host?: HostOptions;
   /** Whether the guest may enable VTL1 for itself (TLFS "Virtual Secure Mode"). Default true. */
   readonly guestVsm?: boolean;
+  /** How guest code is executed: by the interpreter alone, translated, or translated where it is hot. Nothing of it shows but the time it takes. Default `auto`. */
+  readonly cpu?: Executor;
   /** Devices besides the TMK command register, which comes first; the first that claims an address has it. */
   readonly devices?: readonly BusDevice[];
   /** More devices, behind `devices`: those that need the partition they are in, for example `pcChipset(…)`. Called once. */

@@ -84,8 +84,8 @@ export function partitionOptions(
   { machine, choices, disableLowerVtlTimerVirt }: Pick<RunContext, 'machine' | 'choices' | 'disableLowerVtlTimerVirt'>,
   { backing, guestTimer }: RunPlan,
 ): Omit<PartitionOptions, 'load'> {
-  const { tscHz, ips, vps, memoryMiB, seed, costs } = machine;
-  return { backing, guestTimer, disableLowerVtlTimerVirt: guestTimer === 'auto' && disableLowerVtlTimerVirt, tscHz, ips, vps, memoryMiB, seed, costs, ...choices.partition };
+  const { tscHz, ips, vps, memoryMiB, seed, costs, cpu } = machine;
+  return { backing, guestTimer, disableLowerVtlTimerVirt: guestTimer === 'auto' && disableLowerVtlTimerVirt, tscHz, ips, vps, memoryMiB, seed, costs, cpu, ...choices.partition };
 }
 
 function make(context: RunContext, plan: RunPlan, { index }: SelectedTest<TmkTest>, observer: PartitionObserver | undefined): Partition {

@@ -11,5 +11,6 @@ export { Ledger } from './ledger.js';
 export type { LedgerSlice, LedgerSnapshot, ReasonCounts } from './ledger.js';
 export { createMachine, MAX_VPS, QUANTUM_INSTRUCTIONS } from './machine.js';
 export type { Machine, MachineHost, MachineOptions, MachineState } from './machine.js';
+export type { Executor } from '@paravisor/x86-cpu';
 export { OsTime } from './os-time.js';
 export { APIC_FREQUENCY, Vtl2Processor } from './vtl2-processor.js';

@@ -2,7 +2,7 @@
 import { restoreBytes, saveBytes } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { XCR0_SUPPORTED, createProcessor, stateLayout } from '@paravisor/x86-cpu';
-import type { MachineMemory, Processor, ProcessorState } from '@paravisor/x86-cpu';
+import type { Executor, MachineMemory, Processor, ProcessorState } from '@paravisor/x86-cpu';
 import type { VpClock, VpClockState } from './clock.js';
 import type { GuestStop, VpMachine } from './contract.js';
 import type { CostModel } from './cost.js';
@@ -49,7 +49,7 @@ export class MachineVp implements VpMachine {
   readonly #run: GuestRun;
   readonly #times: readonly ContextClock[];
 
-  constructor(parts: MachineVpParts, vendor: 'intel' | 'amd') {
+  constructor(parts: MachineVpParts, vendor: 'intel' | 'amd', executor: Executor) {
     this.index = parts.index;
     this.clock = parts.clock;
     this.host = parts.host;
@@ -65,7 +65,7 @@ export class MachineVp implements VpMachine {
     this.#run = new GuestRun(parts);
     this.#times = Array.from({ length: LOWER_VTLS }, () => new ContextClock(parts.clock, parts.schedule));
     this.processors = this.#times.map((clock, vtl) => {
-      const processor = createProcessor(parts.memory, { index: parts.index * LOWER_VTLS + vtl, permissionTable: vtl, vendor, clock });
+      const processor = createProcessor(parts.memory, { index: parts.index * LOWER_VTLS + vtl, permissionTable: vtl, vendor, clock, executor });
       clock.attach(processor);
       return processor;
     });

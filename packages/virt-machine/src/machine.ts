@@ -2,7 +2,7 @@
 import { ExitReason } from '@paravisor/hcl-protocol';
 import type { Hcl, Plain } from '@paravisor/hcl-protocol';
 import { createMachineMemory } from '@paravisor/x86-cpu';
-import type { MachineMemory } from '@paravisor/x86-cpu';
+import type { Executor, MachineMemory } from '@paravisor/x86-cpu';
 import { VpClock, checkTimeBase } from './clock.js';
 import type { IsolationVp, MachineBacking, VpMachine } from './contract.js';
 import { defaultCosts } from './cost.js';
@@ -51,6 +51,8 @@ export interface MachineOptions {
   /** Default: honest. */
   readonly host?: HostOptions;
   readonly observer?: MachineObserver;
+  /** How guest code is executed; nothing of it shows. Default `auto`. */
+  readonly cpu?: Executor;
 }
 
 /** The host of a machine, for devices and tests. Ticks are absolute; what is asked for takes effect when the VP's clock stands at or past them. */
@@ -146,7 +148,7 @@ export function createMachine(options: MachineOptions): Machine {
   const schedule = new Schedule({ vps: hosts, events, quantumTicks, seed });
   const vps = hosts.map(
     ({ clock, host }, index) =>
-      new MachineVp({ index, clock, host, schedule, costs, ledger, observer, memory, timers: new KernelTimers(clock, host, osTime) }, backing.processorVendor),
+      new MachineVp({ index, clock, host, schedule, costs, ledger, observer, memory, timers: new KernelTimers(clock, host, osTime) }, backing.processorVendor, options.cpu ?? 'auto'),
   );
   const hostCallReason = isolation.hostCallReason ?? ExitReason.other;
   const processor = new Vtl2Processor(backing.processorVendor, tscHz);

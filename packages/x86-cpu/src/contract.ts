@@ -229,7 +229,12 @@ export interface ProcessorOptions {
   permissionTable: number;
   vendor: 'intel' | 'amd';
   clock: ProcessorClock;
+  /** How code is executed; nothing of it shows in state or counts. Default `auto`. */
+  executor?: Executor;
 }
+
+/** `interpreter`: the interpreter alone. `translator`: what it can is translated to WebAssembly when it first runs again. `auto`: what is hot is. */
+export type Executor = 'interpreter' | 'translator' | 'auto';
 
 export interface Processor {
   /** The state area: plain memory that a debugger or a snapshot can read. Lay-out: `stateLayout`. */

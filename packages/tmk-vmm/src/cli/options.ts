@@ -1,8 +1,8 @@
 /** Options with their meaning: from text to numbers and names, each checked. */
 import { UsageError } from '../errors.js';
 import type { GivenOptions } from './argv.js';
-import { guestTimerChoices, reporterNames } from './commands.js';
-import type { GuestTimerChoice, ReporterName } from './commands.js';
+import { cpuChoices, guestTimerChoices, reporterNames } from './commands.js';
+import type { CpuChoice, GuestTimerChoice, ReporterName } from './commands.js';
 import { suggestion } from './suggest.js';
 
 /** What shapes the machine; the same for every run of one call. */
@@ -12,6 +12,7 @@ export interface MachineOptions {
   readonly ips: number;
   readonly vps: number;
   readonly memoryMiB: number;
+  readonly cpu: CpuChoice;
   readonly timeoutNs: number;
   /** Replaced figures of the cost model, ticks by name. */
   readonly costs: Readonly<Record<string, number>>;
@@ -69,6 +70,7 @@ function machineOptions(given: GivenOptions, defaults: MachineDefaults): Machine
     ips: integer(given, 'ips', 2e7),
     vps: integer(given, 'vps', 1),
     memoryMiB: integer(given, 'memory', defaults.memoryMiB),
+    cpu: choice(given, 'cpu', cpuChoices, 'auto'),
     timeoutNs: timeout(given, integer(given, 'tsc-hz', 2e9), defaults.timeout),
     costs: Object.fromEntries(all(given, 'cost').map(parseCost)),
   };

@@ -4,11 +4,12 @@ import type { MemorySpace } from '../memory/space.js';
 import { PAGE_BYTES } from '../memory/space.js';
 import type { MicroOp } from '../microop/accessors.js';
 import { microOp } from '../microop/catalog.js';
-import { BLOCK_HEADER_SIZE, BLOCK_NUMBER_OFFSET, fieldOffset, recordSize } from '../microop/record.js';
+import { BLOCK_HEADER_SIZE, BLOCK_HEAT_OFFSET, BLOCK_NUMBER_OFFSET, fieldOffset, recordSize } from '../microop/record.js';
 import { BEYOND_LIMIT } from '../lower/builder.js';
 import type { Linear } from './block.js';
 import { linearOf } from './execution-mode.js';
 
+const COUNT = microOp('count');
 const UNLINKED = microOp('unlinked');
 const JUMP = microOp('jump');
 const BEYOND = microOp('beyond');
@@ -49,12 +50,13 @@ export class Assembler {
    * target exists, all others (all, if `linkable` is false) go through the jump cache, because the other page may come
    * to be mapped elsewhere.
    */
-  assemble(builder: BlockBuilder, number: number, rip: Linear, count: number, linkable: boolean): Assembled | undefined {
+  assemble(builder: BlockBuilder, number: number, rip: Linear, count: number, linkable: boolean, mayCount: boolean, heat: number): Assembled | undefined {
     const { steps, targets, mode } = builder;
     const page = Math.floor(linearOf(mode, rip) / PAGE_BYTES);
     const isNear = (target: Linear): boolean => target === BEYOND_LIMIT || (linkable && Math.floor(linearOf(mode, target) / PAGE_BYTES) === page);
     const far = targets.map((target) => (isNear(target) ? undefined : builder.number(target)));
-    let recordsSize = BLOCK_HEADER_SIZE;
+    // A block that could count takes the same room whether it does or not, so that the arena is full at the same time.
+    let recordsSize = BLOCK_HEADER_SIZE + (mayCount && heat === 0 ? recordSize(COUNT) : 0);
     let links = 0;
     for (const { operation } of steps) {
       recordsSize += recordSize(operation);
@@ -67,6 +69,7 @@ export class Assembler {
 
     const address = this.#free;
     this.#header(address, count, number);
+    this.#i32[(address + BLOCK_HEAT_OFFSET) / 4] = heat;
     let at = address + BLOCK_HEADER_SIZE;
     let exitAt = address + recordsSize;
     for (const { operation, fields, instruction } of steps) {

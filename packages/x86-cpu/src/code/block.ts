@@ -17,6 +17,11 @@ export interface Step {
   readonly instruction: number;
 }
 
+/** Blocks translated together, entered at the first one. */
+export interface Translation {
+  readonly blocks: readonly Block[];
+}
+
 /** Decoded code: a run of instructions entered at the top, as it lies in the arena. */
 export interface Block {
   /** Address of its header in memory. */
@@ -44,6 +49,10 @@ export interface Block {
   readonly system: Instruction | undefined;
   /** Shortened copies, by number of instructions. */
   tails: (Block | undefined)[] | undefined;
+  /** The translations that it is part of. */
+  translations: Translation[] | undefined;
+  /** It is the entry of a translation: entering it charges nothing, because the translation does. */
+  isTranslated: boolean;
   /** Its code has changed; nothing may lead here any more. */
   dropped: boolean;
 }

@@ -5,13 +5,28 @@ import type { MemorySpace } from '../memory/space.js';
 import { PAGE_BYTES } from '../memory/space.js';
 import { BLOCK_NUMBER_OFFSET, fieldOffset } from '../microop/record.js';
 import { Assembler } from './assembler.js';
-import type { Block, Linear } from './block.js';
+import type { Block, Linear, Step } from './block.js';
 import { codeKey, LONG_MODE } from './execution-mode.js';
 import type { ExecutionMode } from './execution-mode.js';
 import { findDeadFlags } from './flag-use.js';
 
 /** In the header of a dropped block, where the instructions to charge are. */
 const NOT_TO_ENTER = 0x7fffffff;
+
+/** A block's micro-operations, and the constants that they name: pairs of low and high halves. */
+export interface Lowered {
+  readonly steps: readonly Step[];
+  readonly constants: readonly number[];
+}
+
+/** What a code cache asks about translations. */
+export interface TranslatedCode {
+  /** How often a new block on a guest physical page may be entered before it says that it is hot; 0 if it need not count. */
+  heatOf(page: number): number;
+  /** A block of a translation is about to be forgotten. */
+  dropped(block: Block): void;
+}
+const NEVER_TRANSLATED: TranslatedCode = { heatOf: () => 0, dropped: () => undefined };
 
 /** Most instructions of one block. */
 const MAX_BLOCK = 32;
@@ -31,6 +46,8 @@ export class CodeCache {
   readonly #straddling = new Uint8Array(2 * MAX_INSTRUCTION_LENGTH);
   /** Grows when everything was dropped: a block from before is gone. */
   generation = 0;
+  /** Whether blocks count how often they are entered, and who is told when a translated one is forgotten. */
+  translated: TranslatedCode = NEVER_TRANSLATED;
   /** What `find` and `build` work in. */
   mode: ExecutionMode = LONG_MODE;
 
@@ -89,6 +106,7 @@ export class CodeCache {
   }
 
   #forget(block: Block): void {
+    if (block.translations?.length) this.translated.dropped(block);
     block.dropped = true;
     // No budget is large enough to enter it.
     this.#space.i32[block.address >> 2] = NOT_TO_ENTER;
@@ -204,28 +222,59 @@ export class CodeCache {
     return this.#instructions[0]!;
   }
 
-  /** Lowers the instructions decoded last and lays them down. */
-  #assemble(mode: ExecutionMode, rip: Linear, gpa: number, secondPage: number, starts: number[], short: boolean): Block {
+  /** Makes the micro-operations of the instructions decoded last. */
+  #lower(mode: ExecutionMode, rip: Linear, starts: readonly number[], heat: number): void {
     const builder = this.#builder;
     const instructions = this.#instructions;
     const count = starts.length - 1;
-    const end = wrap(mode, rip + starts[count]!);
-    const isSystem = loweringOf(instructions[0]!, mode) === undefined;
     builder.reset(mode);
     const dead = findDeadFlags(instructions, count);
-    for (let i = 0; i < count && !isSystem; i++) {
+    builder.index = 0;
+    if (heat > 0) builder.emit('count');
+    for (let i = 0; i < count; i++) {
       builder.instruction = instructions[i]!;
       builder.index = i;
       builder.next = wrap(mode, rip + starts[i + 1]!);
       builder.flagsDead = dead[i]!;
       loweringOf(instructions[i]!, mode)!(builder);
     }
-    if (isSystem) builder.emit('system');
-    else if (short && !endsBlock(instructions[count - 1]!)) builder.emit('short');
-    else if (builder.steps.at(-1)?.operation.terminal !== true) builder.emit('goto', builder.target(end));
-    const charge = isSystem ? 0 : count;
+  }
+
+  /** What the block does where it ends without a jump. */
+  #finish(mode: ExecutionMode, rip: Linear, starts: readonly number[]): void {
+    const builder = this.#builder;
+    if (builder.steps.at(-1)?.operation.terminal !== true) builder.emit('goto', builder.target(wrap(mode, rip + starts.at(-1)!)));
+  }
+
+  /** The micro-operations of a block that counts its entries, once more, with their constants: as they lie in the arena. */
+  lowered(block: Block): Lowered {
+    for (let i = 0; i < block.count; i++) this.#decodeAgain(block, i, this.#instructions[i]!);
+    this.#lower(block.mode, block.rip, block.starts, 1);
+    this.#finish(block.mode, block.rip, block.starts);
+    const { steps, constants } = this.#builder;
+    return { steps, constants };
+  }
+
+  /** Lowers the instructions decoded last and lays them down. */
+  #assemble(mode: ExecutionMode, rip: Linear, gpa: number, secondPage: number, starts: number[], short: boolean): Block {
+    const builder = this.#builder;
+    const instructions = this.#instructions;
+    const count = starts.length - 1;
+    const page = Math.floor(gpa / PAGE_BYTES);
+    const isSystem = loweringOf(instructions[0]!, mode) === undefined;
     const linkable = secondPage < 0 && !short;
-    const lay = () => this.#assembler.assemble(builder, this.#blocks.length, rip, charge, linkable);
+    const mayCount = linkable && !isSystem;
+    const heat = mayCount ? this.translated.heatOf(page) : 0;
+    if (isSystem) {
+      builder.reset(mode);
+      builder.emit('system');
+    } else {
+      this.#lower(mode, rip, starts, heat);
+      if (short && !endsBlock(instructions[count - 1]!)) builder.emit('short');
+      else this.#finish(mode, rip, starts);
+    }
+    const charge = isSystem ? 0 : count;
+    const lay = () => this.#assembler.assemble(builder, this.#blocks.length, rip, charge, linkable, mayCount, heat);
     let laid = lay();
     if (laid === undefined) {
       this.clear();
@@ -243,7 +292,7 @@ export class CodeCache {
       number: this.#blocks.length,
       mode,
       rip,
-      page: Math.floor(gpa / PAGE_BYTES),
+      page,
       offset: gpa % PAGE_BYTES,
       secondPage,
       count: charge,
@@ -251,6 +300,8 @@ export class CodeCache {
       targets: builder.targets,
       system,
       tails: undefined,
+      translations: undefined,
+      isTranslated: false,
       dropped: false,
     };
     this.#blocks.push(block);

@@ -3,7 +3,7 @@ import { Leave } from '../microop/accessors.js';
 import type { Accessors, MicroOp, Temporaries } from '../microop/accessors.js';
 import type { FlagKind, Size } from '../microop/flags.js';
 import { flagCode } from '../microop/flags.js';
-import { BLOCK_HEADER_SIZE, fieldOffset, recordSize } from '../microop/record.js';
+import { BLOCK_HEADER_SIZE, BLOCK_HEAT_OFFSET, BLOCK_TRANSLATION_OFFSET, fieldOffset, recordSize } from '../microop/record.js';
 import { Ctl, I32, I64 } from '../wasm/opcodes.js';
 import type { Local, WasmWriter } from '../wasm/writer.js';
 
@@ -40,6 +40,11 @@ export const IMPORT = {
   /** (size) → 0, or -1: stores the value left in the state at the linear address left there. */
   put: 1,
 } as const;
+
+/** Function type of a translation, as of a rare operation: (context, tlb, position) → the next record, or 0 with the reason left in the state. */
+export const TRANSLATION_TYPE = 2;
+/** The table of translations, imported; the small functions are in the module's own table behind it. */
+export const TRANSLATION_TABLE = 0;
 
 /** In the flags of `probe`: the location will be written. */
 export const PROBE_WRITE = 0x100;
@@ -244,6 +249,20 @@ export class InterpreterAccessors implements Accessors {
     w.end();
     w.get(LOCALS.n).memory(I32.load, tag + 8).set(LOCALS.position);
     this.#enter();
+  }
+
+  count(): void {
+    const { w } = this;
+    w.get(LOCALS.position).i32(BLOCK_HEADER_SIZE - BLOCK_HEAT_OFFSET).op(I32.sub).tee(LOCALS.host).get(LOCALS.host).memory(I32.load, 0);
+    w.i32(1).op(I32.sub).tee(LOCALS.n).memory(I32.store, 0).get(LOCALS.n).op(I32.eqz).if();
+    this.leave(Leave.Hot);
+    w.end();
+  }
+
+  enterTranslation(): void {
+    const { w } = this;
+    w.get(LOCALS.context).get(LOCALS.tlb).get(LOCALS.position).get(LOCALS.position).i32(BLOCK_HEADER_SIZE - BLOCK_TRANSLATION_OFFSET).op(I32.sub);
+    w.memory(I32.load, 0).op(Ctl.callIndirect).u32(TRANSLATION_TYPE).u32(TRANSLATION_TABLE).op(Ctl.return);
   }
 }
 

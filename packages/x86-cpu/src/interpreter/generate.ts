@@ -4,14 +4,16 @@ import type { MicroOp } from '../microop/accessors.js';
 import { HOT_COUNT, microOp, microOps } from '../microop/catalog.js';
 import { Ctl, I32, Section, Type } from '../wasm/opcodes.js';
 import { startModule, WasmWriter, writeSection } from '../wasm/writer.js';
-import { endFunction, I32_LOCALS_END, I64_LOCAL_COUNT, InterpreterAccessors, LOCALS } from './accessors.js';
+import { endFunction, I32_LOCALS_END, I64_LOCAL_COUNT, InterpreterAccessors, LOCALS, TRANSLATION_TYPE } from './accessors.js';
 import type { Continuation } from './accessors.js';
 
 /** Function types of the module, by index. */
-const TYPE = { helper: 0, run: 1, rare: 2 } as const;
+const TYPE = { helper: 0, run: 1, rare: TRANSLATION_TYPE } as const;
 const PARAMETERS = { [TYPE.helper]: 1, [TYPE.run]: 2, [TYPE.rare]: 3 } as const;
 
 const IMPORT_COUNT = 2;
+/** The table of the small functions, behind the imported one. */
+const RARE_TABLE = 1;
 const RARE: readonly MicroOp[] = microOps.slice(HOT_COUNT);
 const SWITCH_INDEX = IMPORT_COUNT;
 const FIRST_RARE_INDEX = SWITCH_INDEX + 1;
@@ -59,14 +61,14 @@ function writeRun(w: WasmWriter): void {
   w.get(LOCALS.context).get(LOCALS.tlb).call(SWITCH_INDEX).tee(LOCALS.n).i32(Leave.Rare).op(I32.ne).if();
   w.get(LOCALS.n).op(Ctl.return).end();
   w.get(LOCALS.context).get(LOCALS.tlb).get(LOCALS.context).memory(I32.load, StateOffset.position).tee(LOCALS.position);
-  w.get(LOCALS.position).memory(I32.load16U, 0).i32(HOT_COUNT).op(I32.sub).op(Ctl.callIndirect).u32(TYPE.rare).u32(0);
+  w.get(LOCALS.position).memory(I32.load16U, 0).i32(HOT_COUNT).op(I32.sub).op(Ctl.callIndirect).u32(TYPE.rare).u32(RARE_TABLE);
   w.tee(LOCALS.position).if();
   w.get(LOCALS.context).get(LOCALS.position).memory(I32.store, StateOffset.position).br(1).end();
   w.get(LOCALS.context).memory(I32.load, StateOffset.exitCode).op(Ctl.return).end();
   endFunction(w);
 }
 
-/** The bytes of the interpreter's module: imports memory, `probe` and `put`, exports `run` and `ready`. */
+/** The bytes of the interpreter's module: imports memory, the table of translations, `probe` and `put`, exports `run` and `ready`. */
 export function generateInterpreter(): Uint8Array {
   const module = startModule();
   writeSection(module, Section.type, (w) => {
@@ -78,8 +80,9 @@ export function generateInterpreter(): Uint8Array {
     }
   });
   writeSection(module, Section.import, (w) => {
-    w.u32(1 + IMPORT_COUNT);
+    w.u32(2 + IMPORT_COUNT);
     w.name('m').name('memory').op(2, 1).u32(1).u32(65536);
+    w.name('m').name('translations').op(1, Type.funcref, 0).u32(0);
     w.name('m').name('probe').op(0).u32(TYPE.helper);
     w.name('m').name('put').op(0).u32(TYPE.helper);
   });
@@ -93,7 +96,7 @@ export function generateInterpreter(): Uint8Array {
     w.u32(2).name('run').op(0).u32(RUN_INDEX).name('ready').op(0).u32(READY_INDEX);
   });
   writeSection(module, Section.element, (w) => {
-    w.u32(1).op(0).i32(0).op(Ctl.end).u32(RARE.length);
+    w.u32(1).op(2).u32(RARE_TABLE).i32(0).op(Ctl.end, 0).u32(RARE.length);
     for (let i = 0; i < RARE.length; i++) w.u32(FIRST_RARE_INDEX + i);
   });
   writeSection(module, Section.code, (w) => {

@@ -1,6 +1,6 @@
 import type { MemorySpace } from '../memory/space.js';
 import { compileModule, instantiate } from '../wasm/platform.js';
-import type { PlatformModule } from '../wasm/platform.js';
+import type { PlatformModule, PlatformTable } from '../wasm/platform.js';
 import { generateInterpreter } from './generate.js';
 
 /** The interpreter as one processor calls it. */
@@ -20,9 +20,9 @@ export interface InterpreterCalls {
 /** Compiled once a realm: all processors of all machines share it, and its optimised code. */
 let compiled: PlatformModule | undefined;
 
-export function createInterpreter(space: MemorySpace, calls: InterpreterCalls): Interpreter {
+export function createInterpreter(space: MemorySpace, translations: PlatformTable, calls: InterpreterCalls): Interpreter {
   compiled ??= compileModule(generateInterpreter());
-  const exports = instantiate(compiled, { m: { memory: space.platform, probe: calls.probe, put: calls.put } });
+  const exports = instantiate(compiled, { m: { memory: space.platform, translations, probe: calls.probe, put: calls.put } });
   return exports as unknown as Interpreter;
 }
 
@@ -34,6 +34,11 @@ const COLD_RUNS = 80;
 const COLD_BUDGET = 20_000;
 const WARM_BUDGET = 1 << 22;
 let runs = 0;
+
+/** Tells that there is new code, which V8 has yet to optimise. */
+export function newCode(): void {
+  runs = 0;
+}
 
 /** Instructions to grant the interpreter before it must return. */
 export function nextGrant(): number {

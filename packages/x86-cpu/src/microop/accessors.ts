@@ -25,6 +25,8 @@ export const Leave = {
   Beyond: 11,
   /** The end of a shortened block: `position` is its record. */
   Short: 8,
+  /** A block has been entered often: `position` is its record that counts. */
+  Hot: 12,
 } as const;
 export type Leave = (typeof Leave)[keyof typeof Leave];
 
@@ -82,6 +84,10 @@ export interface Accessors {
   branch(taken: number, otherwise: number): void;
   /** Goes to the linear address on the stack. */
   gotoAddress(): void;
+  /** Counts an entry into the block whose first record this is, and leaves when they have been enough. */
+  count(): void;
+  /** Goes on in the translation of the block whose first record this is. */
+  enterTranslation(): void;
 }
 
 /** r: slot; k: immediate in the place of a slot; i: immediate; t: link to a block. */

@@ -161,6 +161,10 @@ control.defineTerminal('if.slot', 'rtt', (c) => {
   c.branch(1, 2);
 });
 
+// The first record of a block that may be translated; the second stands in its place when it has been.
+control.define('count', '', (c) => c.count());
+control.defineTerminal('translated', '', (c) => c.enterTranslation());
+
 // Ways out. The position left behind names the record.
 control.defineTerminal('unlinked', 'ii', (c) => c.leave(Leave.Unlinked));
 control.defineTerminal('system', '', (c) => c.leave(Leave.System));

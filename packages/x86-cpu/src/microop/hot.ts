@@ -40,7 +40,7 @@ const PATTERNS: readonly RegExp[] = [
   /^is\.sub[48]\.(b|ae|e|ne|a|be|l|g)$/,
   /^is\.logic[48]\.(e|ne)$/,
   /^if\.ready\.(e|ne|b|ae|be|a|s|ns|l|ge|le|g)$/,
-  /^(ready|carry)$/,
+  /^(ready|carry|count)$/,
   /^select[48]$/,
   /^rep\.(movs|stos)[18]$/,
 ];

@@ -14,6 +14,11 @@ export function fieldOffset(field: number): number {
   return 4 + 4 * field;
 }
 
-/** A block starts with two words: the number of its instructions, which entering it charges, and its number. */
-export const BLOCK_HEADER_SIZE = 8;
+/**
+ * A block starts with four words: the number of its instructions, which entering it charges; its number; where its translation is in the table of
+ * translations; how many more times it may be entered before somebody asks whether it should have one.
+ */
+export const BLOCK_HEADER_SIZE = 16;
 export const BLOCK_NUMBER_OFFSET = 4;
+export const BLOCK_TRANSLATION_OFFSET = 8;
+export const BLOCK_HEAT_OFFSET = 12;

@@ -5,6 +5,12 @@ import { highHalf, lowHalf } from './registers.js';
 /** The block of an unused entry. */
 const EMPTY = -1;
 
+/** Which entry an instruction pointer has. */
+export function jumpCacheSlot(rip: Linear): number {
+  const lo = lowHalf(rip);
+  return (lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1);
+}
+
 /** The interpreter's table from instruction pointers to blocks: of one execution mode and one set of translations at a time. */
 export class JumpCache {
   readonly #memory: Int32Array;
@@ -27,8 +33,7 @@ export class JumpCache {
   }
 
   #entry(rip: Linear): number {
-    const lo = lowHalf(rip);
-    return this.#start + (((lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) << 2);
+    return this.#start + (jumpCacheSlot(rip) << 2);
   }
 
   /** Address of the block at `rip`, or -1. */

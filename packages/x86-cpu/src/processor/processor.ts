@@ -11,10 +11,13 @@ import type { Interpreter } from '../interpreter/module.js';
 import { StateOffset } from '../memory/layout.js';
 import type { CodeObserver, MemorySpace } from '../memory/space.js';
 import { Leave } from '../microop/accessors.js';
-import { BLOCK_HEADER_SIZE, fieldOffset } from '../microop/record.js';
+import { microOp } from '../microop/catalog.js';
+import { BLOCK_HEADER_SIZE, fieldOffset, recordSize } from '../microop/record.js';
 import { SEGMENT_IS_STACK } from '../microop/segment.js';
 import { Flag } from '../microop/flags.js';
 import { Outcome, systemInstructions } from '../system/index.js';
+import { MAX_TRANSLATIONS, Translator } from '../translator/translator.js';
+import { createTable } from '../wasm/platform.js';
 import { CodeFinder } from './code-finder.js';
 import { Core } from './core.js';
 import type { PendingEvent } from './core.js';
@@ -29,6 +32,9 @@ import { Registers, Shadow } from './registers.js';
 
 const BUDGET = StateOffset.budget >> 2;
 const POSITION = StateOffset.position >> 2;
+const COUNT = microOp('count');
+/** Entries that make a block hot. */
+const HOT_ENTRIES = 400;
 
 /** The interpreter, the system instructions and event delivery under one loop. */
 export class GuestProcessor implements Processor, CodeObserver {
@@ -47,6 +53,7 @@ export class GuestProcessor implements Processor, CodeObserver {
   readonly #jumps: JumpCache;
   readonly #forgetJump = (block: Block): void => this.#jumps.forget(block.rip, block.address);
   readonly #finder: CodeFinder;
+  readonly #translator: Translator | undefined;
   #virtualInterrupt = -1;
   /** Instructions retired before this run, and granted to it. What is left is in `#reserve` and the state's budget. */
   #retiredBefore = 0;
@@ -66,10 +73,10 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.bytes = this.#registers.bytes;
     this.i32 = this.#registers.i32;
     this.#mmu = new Mmu(space, this.#registers, options.permissionTable);
-    this.#interpreter = createInterpreter(space, {
-      probe: (flags) => this.#mmu.probe(flags),
-      put: (size) => this.#mmu.put(size),
-    });
+    const calls = { probe: (flags: number) => this.#mmu.probe(flags), put: (size: number) => this.#mmu.put(size) };
+    const executor = options.executor ?? 'auto';
+    const translations = createTable(executor === 'interpreter' ? 0 : MAX_TRANSLATIONS);
+    this.#interpreter = createInterpreter(space, translations, calls);
     this.#core = new Core(this.#registers, this.#mmu, options, this.#interpreter.ready, () => this.#jumps.flush(), () => this.#cache.clear());
     this.#events = new Events(this.#core);
     this.exit = this.#core.exit;
@@ -77,6 +84,10 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#cache = new CodeCache(space, start);
     this.#memory = space.i32;
     this.#jumps = new JumpCache(space.i32, start);
+    if (executor !== 'interpreter') {
+      this.#translator = new Translator(space, start, this.#cache, this.#jumps, translations, calls, () => this.#retryAccess(), executor === 'auto' ? HOT_ENTRIES : 1);
+      this.#cache.translated = this.#translator;
+    }
     this.#finder = new CodeFinder(this.#cache, this.#jumps, this.#mmu);
     this.#registers.systemFlags = 0;
     space.observe(this);
@@ -319,8 +330,21 @@ export class GuestProcessor implements Processor, CodeObserver {
       entered = this.#cache.tail(block, budget);
       this.#finder.checkGeneration();
     }
-    this.i32[BUDGET] = budget - entered.count;
+    this.i32[BUDGET] = entered.isTranslated ? budget : budget - entered.count;
     this.i32[POSITION] = entered.address + BLOCK_HEADER_SIZE;
+  }
+
+  /** A block has been entered often: it goes on in its translation, if it has one now. */
+  #hot(block: Block): void {
+    this.#translator!.hot(block);
+    if (block.isTranslated) this.i32[BUDGET]! += block.count;
+    else this.i32[POSITION]! += recordSize(COUNT);
+  }
+
+  /** The access that a translation makes is to be made by the interpreter. */
+  #retryAccess(): void {
+    this.#mmu.fault.vector = RETRY;
+    this.#mmu.fault.nonCanonical = false;
   }
 
   #interpret(first: Block): number {
@@ -357,6 +381,9 @@ export class GuestProcessor implements Processor, CodeObserver {
           if (this.#left() === 0 || this.#step || block.dropped) return GO_ON;
           return this.#system(block, block.system!);
         }
+        case Leave.Hot:
+          this.#hot(cache.ownerOf(position));
+          break;
         case Leave.Short: {
           const block = cache.ownerOf(position);
           this.#registers.rip = block.rip + block.starts.at(-1)!;

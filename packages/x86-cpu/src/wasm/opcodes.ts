@@ -14,6 +14,7 @@ export const Ctl = {
   return: 0x0f,
   call: 0x10,
   callIndirect: 0x11,
+  returnCallIndirect: 0x13,
   drop: 0x1a,
   select: 0x1b,
 } as const;
@@ -88,4 +89,4 @@ export const I64 = {
 export const Type = { i32: 0x7f, i64: 0x7e, void: 0x40, funcref: 0x70, func: 0x60 } as const;
 
 /** Section numbers of a module (specification section 5.5). */
-export const Section = { type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10 } as const;
+export const Section = { type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10, custom: 0 } as const;

@@ -6,6 +6,13 @@ export interface PlatformMemory {
   readonly buffer: ArrayBuffer;
 }
 
+/** A table of functions. */
+export interface PlatformTable {
+  readonly length: number;
+  get(index: number): unknown;
+  set(index: number, value: unknown): void;
+}
+
 /** A compiled module; opaque. */
 export interface PlatformModule {
   readonly compiled?: never;
@@ -13,6 +20,7 @@ export interface PlatformModule {
 
 interface Platform {
   readonly Memory: new (descriptor: { initial: number; maximum: number }) => PlatformMemory;
+  readonly Table: new (descriptor: { element: 'anyfunc'; initial: number }) => PlatformTable;
   readonly Module: new (bytes: Uint8Array) => PlatformModule;
   readonly Instance: new (module: PlatformModule, imports: Record<string, Record<string, unknown>>) => { readonly exports: Record<string, unknown> };
 }
@@ -24,6 +32,10 @@ export const WASM_PAGE = 65536;
 
 export function createMemory(pages: number): PlatformMemory {
   return new WebAssembly.Memory({ initial: pages, maximum: pages });
+}
+
+export function createTable(entries: number): PlatformTable {
+  return new WebAssembly.Table({ element: 'anyfunc', initial: entries });
 }
 
 export function compileModule(bytes: Uint8Array): PlatformModule {

@@ -10,6 +10,8 @@ export type Local = number;
 export class WasmWriter {
   #bytes: Uint8Array;
   #length = 0;
+  /** Where the conditions are that hardly ever hold: offsets of `if` and `br_if` instructions. */
+  readonly unlikely: number[] = [];
   /** Open `block`, `loop` and `if` constructs. */
   depth = 0;
 
@@ -21,6 +23,7 @@ export class WasmWriter {
   clear(): void {
     this.#length = 0;
     this.depth = 0;
+    this.unlikely.length = 0;
   }
 
   get length(): number {
@@ -139,6 +142,12 @@ export class WasmWriter {
   if(): this {
     this.depth++;
     return this.op(Ctl.if, Type.void);
+  }
+
+  /** `if` whose condition hardly ever holds. */
+  ifUnlikely(): this {
+    this.unlikely.push(this.#length);
+    return this.if();
   }
 
   /** `if` with an i64 or i32 result. */

@@ -1,0 +1,179 @@
+import type { Block, Translation } from '../code/block.js';
+import type { CodeCache, TranslatedCode } from '../code/cache.js';
+import { newCode } from '../interpreter/module.js';
+import type { InterpreterCalls } from '../interpreter/module.js';
+import type { MemorySpace } from '../memory/space.js';
+import { BLOCK_HEADER_SIZE, BLOCK_HEAT_OFFSET, BLOCK_TRANSLATION_OFFSET } from '../microop/record.js';
+import { microOp } from '../microop/catalog.js';
+import type { JumpCache } from '../processor/jump-cache.js';
+import { compileModule, instantiate } from '../wasm/platform.js';
+import type { PlatformTable } from '../wasm/platform.js';
+import { writeModule } from './module.js';
+import { RegionFinder } from './region.js';
+import { RegionWriter } from './write.js';
+
+const COUNT = microOp('count');
+const TRANSLATED = microOp('translated');
+
+/** Most translations at a time: the size of the table. */
+export const MAX_TRANSLATIONS = 2048;
+/** Most regions that wait for being translated together. */
+const BATCH = 24;
+/** How often a block that waits may be entered before its batch is translated. */
+const PATIENCE = 64;
+/** Never again. */
+const COLD = 0x7fffffff;
+/** A block that has been entered less than this part of the threshold is not taken into a region. */
+const LEAST_SHARE = 8;
+
+/** A region that has been translated. */
+interface Translated extends Translation {
+  readonly entry: Block;
+  readonly slot: number;
+  readonly batch: Set<Translated>;
+}
+
+/** A block or two without a loop run as fast where they are. */
+const LEAST_STEPS = 16;
+
+/**
+ * Turns hot blocks into WebAssembly. A block that counts its entries starts with a record `count`; when that says that it is hot, the block waits for others, and
+ * all that wait become one module. In a translated entry that record is `translated` and the block charges nothing, because the translation charges for itself.
+ * Everything else about the block stays as it is, so that giving a translation up is putting two words back.
+ */
+export class Translator implements TranslatedCode {
+  readonly #space: MemorySpace;
+  readonly #context: number;
+  readonly #table: PlatformTable;
+  readonly #finder: RegionFinder;
+  readonly #imports: Record<string, Record<string, unknown>>;
+  readonly #threshold: number;
+  readonly #waiting = new Set<Block>();
+  /** Blocks that were hot inside somebody else's translation: the next time they get their own. */
+  readonly #passed = new WeakSet<Block>();
+  /** Modules, oldest first. */
+  readonly #batches = new Set<Set<Translated>>();
+  readonly #free: number[] = [];
+  /** How often translations with code of a guest physical page were lost to changes of that code. */
+  readonly #losses = new Map<number, number>();
+  #lost = false;
+
+  /** `threshold`: entries that make a block hot. `retry` makes the access in progress end as one that is to be done again, by the interpreter. */
+  constructor(
+    space: MemorySpace, context: number, cache: CodeCache, jumps: JumpCache, table: PlatformTable, calls: InterpreterCalls, retry: () => void, threshold: number,
+  ) {
+    this.#space = space;
+    this.#context = context;
+    this.#table = table;
+    this.#finder = new RegionFinder(space, cache, jumps);
+    this.#threshold = threshold;
+    for (let slot = table.length - 1; slot >= 0; slot--) this.#free.push(slot);
+    const probe = (flags: number): number => {
+      this.#lost = false;
+      const at = calls.probe(flags);
+      // The page walk wrote onto code, perhaps of the translation that is running.
+      if (!this.#lost || at === -1) return at;
+      retry();
+      return -1;
+    };
+    this.#imports = { m: { memory: space.platform, translations: table, probe, put: calls.put } };
+  }
+
+  heatOf(page: number): number {
+    return Math.min(this.#threshold * 2 ** (this.#losses.get(page) ?? 0), COLD);
+  }
+
+  dropped(block: Block): void {
+    this.#lost = true;
+    this.#losses.set(block.page, (this.#losses.get(block.page) ?? 0) + 1);
+    for (const translation of block.translations!) this.#giveUp(translation as Translated);
+  }
+
+  /** A block has been entered often. Afterwards it may be the entry of a translation. */
+  hot(block: Block): void {
+    if (this.#isInside(block)) {
+      this.#heat(block, this.#threshold);
+      return;
+    }
+    const again = this.#waiting.has(block);
+    this.#waiting.add(block);
+    this.#heat(block, PATIENCE);
+    if (again || this.#waiting.size >= BATCH || this.#threshold === 1) this.#translateWaiting();
+  }
+
+  #heat(block: Block, entries: number): void {
+    this.#space.i32[(block.address + BLOCK_HEAT_OFFSET) >> 2] = entries;
+  }
+
+  /** Whether a block is in a translation already, the first time it is asked about. */
+  #isInside(block: Block): boolean {
+    if (!block.translations?.length || this.#passed.has(block)) return false;
+    this.#passed.add(block);
+    return true;
+  }
+
+  #translateWaiting(): void {
+    const regions = [];
+    const taken = new Set<Block>();
+    for (const block of this.#waiting) {
+      if (block.dropped || block.isTranslated) continue;
+      if (taken.has(block) && !this.#passed.has(block)) {
+        this.#passed.add(block);
+        this.#heat(block, this.#threshold);
+        continue;
+      }
+      const region = this.#finder.find(block, this.#threshold - Math.floor(this.#threshold / LEAST_SHARE));
+      const writer = new RegionWriter(region, this.#context);
+      if (!writer.hasLoop && region.blocks.reduce((sum, { steps }) => sum + steps.length, 0) < LEAST_STEPS && this.#threshold > 1) {
+        this.#heat(block, COLD);
+        continue;
+      }
+      for (const part of region.blocks) taken.add(part.block);
+      regions.push({ entry: block, blocks: region.blocks.map((part) => part.block), body: writer.write() });
+    }
+    this.#waiting.clear();
+    if (regions.length === 0) return;
+    while (this.#free.length < regions.length) this.#evict();
+    const exports = instantiate(compileModule(writeModule(regions.map(({ body }) => body))), this.#imports);
+    const batch = new Set<Translated>();
+    this.#batches.add(batch);
+    regions.forEach(({ entry, blocks }, i) => this.#install({ entry, blocks, slot: this.#free.pop()!, batch }, exports[String(i)]));
+    newCode();
+  }
+
+  #install(translation: Translated, code: unknown): void {
+    const { entry, blocks, slot, batch } = translation;
+    batch.add(translation);
+    this.#table.set(slot, code);
+    for (const block of blocks) (block.translations ??= []).push(translation);
+    this.#lay(entry, 0, TRANSLATED.code);
+    this.#space.i32[(entry.address + BLOCK_TRANSLATION_OFFSET) >> 2] = slot;
+    entry.isTranslated = true;
+  }
+
+  /** Changes what entering a block charges, and its first record. */
+  #lay(block: Block, charge: number, code: number): void {
+    const { i32 } = this.#space;
+    const record = (block.address + BLOCK_HEADER_SIZE) >> 2;
+    i32[block.address >> 2] = charge;
+    i32[record] = (i32[record]! & ~0xffff) | code;
+  }
+
+  #giveUp(translation: Translated): void {
+    const { entry, blocks, slot, batch } = translation;
+    for (const block of blocks) block.translations = block.translations!.filter((other) => other !== translation);
+    this.#lay(entry, entry.count, COUNT.code);
+    this.#heat(entry, this.heatOf(entry.page));
+    entry.isTranslated = false;
+    this.#table.set(slot, null);
+    this.#free.push(slot);
+    batch.delete(translation);
+    if (batch.size === 0) this.#batches.delete(batch);
+  }
+
+  /** Gives the oldest module up. */
+  #evict(): void {
+    const [oldest] = this.#batches;
+    for (const translation of oldest!) this.#giveUp(translation);
+  }
+}
