@@ -75,7 +75,7 @@ const machine: readonly OptionSpec[] = [
   { name: 'vps', value: 'n', group: 'Machine', description: 'Virtual processors, 1 to 64', default: '1' },
   { name: 'tsc-hz', value: 'n', group: 'Machine', description: 'Frequency of the virtual TSC', default: '2000000000' },
   { name: 'ips', value: 'n', group: 'Machine', description: 'Guest instructions a virtual second', default: '20000000' },
-  { name: 'cpu', value: 'executor', kind: cpuChoices, group: 'Machine', description: 'interpreter, translator or auto: the same results, faster or slower', default: 'auto' },
+  { name: 'cpu', value: 'executor', kind: cpuChoices, group: 'Machine', description: 'auto, interpreter or translator; results are the same', default: 'auto' },
   { name: 'cost', value: 'name=ticks', kind: 'cost', group: 'Machine', description: 'Replace one figure of the cost model', repeatable: true },
   { name: 'seed', value: 'n', group: 'Machine', description: 'Seed of whatever the model leaves open', default: '0' },
   { name: 'timeout', value: 'seconds', group: 'Machine', description: 'Virtual seconds a test may take', default: '10' },

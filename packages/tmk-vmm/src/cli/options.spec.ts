@@ -20,7 +20,7 @@ describe('runOptions', () => {
       backings: ['tdx'],
       guestTimer: 'auto',
       settings: [],
-      machine: { seed: 0, tscHz: 2_000_000_000, ips: 20_000_000, vps: 1, memoryMiB: 4, timeoutNs: 10_000_000_000, costs: {} },
+      machine: { seed: 0, tscHz: 2_000_000_000, ips: 20_000_000, vps: 1, memoryMiB: 4, cpu: 'auto', timeoutNs: 10_000_000_000, costs: {} },
       reporter: 'pretty',
       output: undefined,
       trace: undefined,

@@ -16,7 +16,7 @@ import { BLOCK_HEADER_SIZE, fieldOffset, recordSize } from '../microop/record.js
 import { SEGMENT_IS_STACK } from '../microop/segment.js';
 import { Flag } from '../microop/flags.js';
 import { Outcome, systemInstructions } from '../system/index.js';
-import { MAX_TRANSLATIONS, Translator } from '../translator/translator.js';
+import { Translator } from '../translator/translator.js';
 import { createTable } from '../wasm/platform.js';
 import { CodeFinder } from './code-finder.js';
 import { Core } from './core.js';
@@ -75,7 +75,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#mmu = new Mmu(space, this.#registers, options.permissionTable);
     const calls = { probe: (flags: number) => this.#mmu.probe(flags), put: (size: number) => this.#mmu.put(size) };
     const executor = options.executor ?? 'auto';
-    const translations = createTable(executor === 'interpreter' ? 0 : MAX_TRANSLATIONS);
+    const translations = createTable();
     this.#interpreter = createInterpreter(space, translations, calls);
     this.#core = new Core(this.#registers, this.#mmu, options, this.#interpreter.ready, () => this.#jumps.flush(), () => this.#cache.clear());
     this.#events = new Events(this.#core);

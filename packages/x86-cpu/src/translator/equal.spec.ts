@@ -96,7 +96,11 @@ describe('the translator leaves what the interpreter leaves', () => {
     for (const slice of [1_000_000, 37, 1]) {
       it(`${name}, ${slice} instructions a run`, () => {
         const expected = run(code(bytes), 'interpreter', slice);
-        for (const executor of ['translator', 'auto'] as const) expect(run(code(bytes), executor, slice)).toEqual(expected);
+        for (const executor of ['translator', 'auto'] as const) {
+          const { ram, ...rest } = run(code(bytes), executor, slice);
+          expect(rest).toEqual({ stops: expected.stops, state: expected.state });
+          expect(ram.findIndex((byte, at) => byte !== expected.ram[at])).toBe(-1);
+        }
       });
     }
   }

@@ -15,8 +15,9 @@ import { RegionWriter } from './write.js';
 const COUNT = microOp('count');
 const TRANSLATED = microOp('translated');
 
-/** Most translations at a time: the size of the table. */
-export const MAX_TRANSLATIONS = 2048;
+/** Most translations at a time, and by how many the table of them grows. */
+const MAX_TRANSLATIONS = 2048;
+const GROWTH = 64;
 /** Most regions that wait for being translated together. */
 const BATCH = 24;
 /** How often a block that waits may be entered before its batch is translated. */
@@ -67,7 +68,6 @@ export class Translator implements TranslatedCode {
     this.#table = table;
     this.#finder = new RegionFinder(space, cache, jumps);
     this.#threshold = threshold;
-    for (let slot = table.length - 1; slot >= 0; slot--) this.#free.push(slot);
     const probe = (flags: number): number => {
       this.#lost = false;
       const at = calls.probe(flags);
@@ -133,7 +133,7 @@ export class Translator implements TranslatedCode {
     }
     this.#waiting.clear();
     if (regions.length === 0) return;
-    while (this.#free.length < regions.length) this.#evict();
+    this.#makeRoom(regions.length);
     const exports = instantiate(compileModule(writeModule(regions.map(({ body }) => body))), this.#imports);
     const batch = new Set<Translated>();
     this.#batches.add(batch);
@@ -169,6 +169,17 @@ export class Translator implements TranslatedCode {
     this.#free.push(slot);
     batch.delete(translation);
     if (batch.size === 0) this.#batches.delete(batch);
+  }
+
+  /** Has `count` slots of the table free, and gives the oldest modules up for it when there are too many. */
+  #makeRoom(count: number): void {
+    while (this.#free.length < count) {
+      const { length } = this.#table;
+      if (length < MAX_TRANSLATIONS) {
+        this.#table.grow(GROWTH);
+        for (let slot = length + GROWTH - 1; slot >= length; slot--) this.#free.push(slot);
+      } else this.#evict();
+    }
   }
 
   /** Gives the oldest module up. */

@@ -9,7 +9,7 @@ export interface PlatformMemory {
 /** A table of functions. */
 export interface PlatformTable {
   readonly length: number;
-  get(index: number): unknown;
+  grow(entries: number): number;
   set(index: number, value: unknown): void;
 }
 
@@ -34,8 +34,9 @@ export function createMemory(pages: number): PlatformMemory {
   return new WebAssembly.Memory({ initial: pages, maximum: pages });
 }
 
-export function createTable(entries: number): PlatformTable {
-  return new WebAssembly.Table({ element: 'anyfunc', initial: entries });
+/** An empty one. */
+export function createTable(): PlatformTable {
+  return new WebAssembly.Table({ element: 'anyfunc', initial: 0 });
 }
 
 export function compileModule(bytes: Uint8Array): PlatformModule {
