@@ -121,12 +121,14 @@ export function viewOf<F extends Fields>(layout: Layout<F>, bytes: Uint8Array, o
   let Class = classes.get(layout);
   if (Class === undefined) classes.set(layout, (Class = classOf(layout)));
   const view = new Class(layout, bytes.buffer as ArrayBuffer, base);
-  const words = new Int32Array(bytes.buffer, base, layout.size >> 2);
   for (const [name, field] of Object.entries(layout.fields)) {
-    if (!isScalar(field)) Object.defineProperty(view, name, { enumerable: true, value: partOf(field, bytes.buffer as ArrayBuffer, base + field.offset, words) });
+    if (!isScalar(field)) Object.defineProperty(view, name, { enumerable: true, value: partOf(field, bytes.buffer as ArrayBuffer, base + field.offset, view.inWords) });
   }
   return view as unknown as View<F>;
 }
+
+/** The 32-bit words of a structure that `viewOf` laid over its bytes: for copying many fields at once, by their offsets. */
+export const wordsOf = <F extends Fields>(view: View<F>): Int32Array => (view as unknown as Structure).inWords;
 
 /** One class a layout: an access then costs the same, and little, however many structures of the layout there are. */
 const classes = new WeakMap<Layout, typeof Structure>();
@@ -145,12 +147,12 @@ const isScalar = ({ kind }: Field): boolean => kind === 'u8' || kind === 'u16' |
 class Structure {
   readonly inBytes: Uint8Array;
   readonly inHalves: Uint16Array;
-  readonly inWords: Uint32Array;
+  readonly inWords: Int32Array;
 
   constructor({ size }: Layout, buffer: ArrayBuffer, at: number) {
     this.inBytes = new Uint8Array(buffer, at, size);
     this.inHalves = new Uint16Array(buffer, at, size >> 1);
-    this.inWords = new Uint32Array(buffer, at, size >> 2);
+    this.inWords = new Int32Array(buffer, at, size >> 2);
   }
 }
 
@@ -180,7 +182,7 @@ function scalarAccessors({ kind, offset }: Field): PropertyDescriptor & ThisType
       const index = offset >> 2;
       return {
         get() {
-          return this.inWords[index];
+          return this.inWords[index]! >>> 0;
         },
         set(value: number) {
           this.inWords[index] = value;

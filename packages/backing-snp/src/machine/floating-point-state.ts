@@ -1,64 +1,98 @@
 /** The x87 and SSE registers of a VMSA (APM volume 2, table B-4, from 0x400) and of the processor that runs it. */
 import { vmsaLayout } from '@paravisor/hcl-protocol';
-import type { Vmsa } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
 
-const { xmm, x87Registers } = vmsaLayout.fields;
+const { xmm, x87Registers, mxcsr, x87Ftw, x87Fsw, x87Fcw } = vmsaLayout.fields;
 const WORD = 4;
 const HALF = 2;
-const X87_COUNT = 8;
-/** Bytes of an x87 register, and from one to the next in the processor. In the VMSA they are packed, by number (an assumption: not from the top). */
-const X87_BYTES = 10;
-const X87_STRIDE = 16;
+/**
+ * x87 registers two at a time: 20 bytes, which are five words, in the VMSA, where they are packed by number (an assumption: not from the top); two
+ * records of four words in the processor, of which ten bytes count.
+ */
+const PAIRS = 4;
+const VMSA_PAIR = 5;
+const CPU_PAIR = 8;
+const LOW = 0xffff;
+
+/** Words and halves of words: in the VMSA, and in the processor's state. */
+const save = { x87: x87Registers.offset / WORD, mxcsr: mxcsr.offset / WORD, control: x87Fcw.offset / HALF, status: x87Fsw.offset / HALF, tag: x87Ftw.offset / HALF } as const;
+const cpu = {
+  x87: stateLayout.x87 / WORD,
+  mxcsr: stateLayout.mxcsr / WORD,
+  control: stateLayout.x87Control / HALF,
+  status: stateLayout.x87Status / HALF,
+  tag: stateLayout.x87Tag / HALF,
+} as const;
+
+/** A structure's bytes as words and as halves of words. */
+interface Cells {
+  readonly words: Int32Array;
+  readonly halves: Uint16Array;
+}
+
+const cellsOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Cells => ({
+  words: new Int32Array(buffer, byteOffset, byteLength / WORD),
+  halves: new Uint16Array(buffer, byteOffset, byteLength / HALF),
+});
 
 export class FloatingPointState {
-  readonly #vmsa: Vmsa;
-  readonly #xmm: { readonly vmsa: Int32Array; readonly processor: Int32Array };
-  /** The x87 registers in halves of a word. */
-  readonly #x87: { readonly vmsa: Uint16Array; readonly processor: Uint16Array };
-  /** The processor's state in halves of a word, and in words. */
-  readonly #halves: Uint16Array;
-  readonly #words: Int32Array;
+  readonly #save: Cells;
+  readonly #cpu: Cells;
+  readonly #saveXmm: Int32Array;
+  readonly #cpuXmm: Int32Array;
 
-  constructor(page: Uint8Array, vmsa: Vmsa, { bytes }: Processor) {
-    const { buffer, byteOffset, byteLength } = bytes;
-    this.#vmsa = vmsa;
-    this.#halves = new Uint16Array(buffer, byteOffset, byteLength / HALF);
-    this.#words = new Int32Array(buffer, byteOffset, byteLength / WORD);
-    this.#xmm = {
-      vmsa: new Int32Array(page.buffer, page.byteOffset + xmm.offset, xmm.size / WORD),
-      processor: new Int32Array(buffer, byteOffset + stateLayout.xmm, xmm.size / WORD),
-    };
-    this.#x87 = {
-      vmsa: new Uint16Array(page.buffer, page.byteOffset + x87Registers.offset, x87Registers.size / HALF),
-      processor: new Uint16Array(buffer, byteOffset + stateLayout.x87, (X87_COUNT * X87_STRIDE) / HALF),
-    };
+  constructor(page: Uint8Array, { bytes }: Processor) {
+    this.#save = cellsOf(page);
+    this.#cpu = cellsOf(bytes);
+    const words = xmm.size / WORD;
+    this.#saveXmm = this.#save.words.subarray(xmm.offset / WORD, xmm.offset / WORD + words);
+    this.#cpuXmm = this.#cpu.words.subarray(stateLayout.xmm / WORD, stateLayout.xmm / WORD + words);
   }
 
   /** From the VMSA into the processor. */
   load(): void {
-    const vmsa = this.#vmsa;
-    this.#xmm.processor.set(this.#xmm.vmsa);
-    for (let to = 0, from = 0; from < this.#x87.vmsa.length; to += X87_STRIDE / HALF) {
-      for (let half = 0; half < X87_BYTES / HALF; half++) this.#x87.processor[to + half] = this.#x87.vmsa[from++]!;
+    const { words: from, halves: fromHalves } = this.#save;
+    const { words: to, halves: toHalves } = this.#cpu;
+    this.#cpuXmm.set(this.#saveXmm);
+    for (let pair = 0; pair < PAIRS; pair++) {
+      const at = cpu.x87 + pair * CPU_PAIR;
+      const packed = save.x87 + pair * VMSA_PAIR;
+      const middle = from[packed + 2]!;
+      const fourth = from[packed + 3]!;
+      const last = from[packed + 4]!;
+      to[at] = from[packed]!;
+      to[at + 1] = from[packed + 1]!;
+      to[at + 2] = (to[at + 2]! & ~LOW) | (middle & LOW);
+      to[at + 4] = (middle >>> 16) | (fourth << 16);
+      to[at + 5] = (fourth >>> 16) | (last << 16);
+      to[at + 6] = (to[at + 6]! & ~LOW) | (last >>> 16);
     }
-    this.#words[stateLayout.mxcsr / WORD] = vmsa.mxcsr;
-    this.#halves[stateLayout.x87Control / HALF] = vmsa.x87Fcw;
-    this.#halves[stateLayout.x87Status / HALF] = vmsa.x87Fsw;
-    this.#halves[stateLayout.x87Tag / HALF] = vmsa.x87Ftw;
+    to[cpu.mxcsr] = from[save.mxcsr]!;
+    toHalves[cpu.control] = fromHalves[save.control]!;
+    toHalves[cpu.status] = fromHalves[save.status]!;
+    toHalves[cpu.tag] = fromHalves[save.tag]!;
   }
 
   /** From the processor into the VMSA. */
   store(): void {
-    const vmsa = this.#vmsa;
-    this.#xmm.vmsa.set(this.#xmm.processor);
-    for (let to = 0, from = 0; to < this.#x87.vmsa.length; from += X87_STRIDE / HALF) {
-      for (let half = 0; half < X87_BYTES / HALF; half++) this.#x87.vmsa[to++] = this.#x87.processor[from + half]!;
+    const { words: to, halves: toHalves } = this.#save;
+    const { words: from, halves: fromHalves } = this.#cpu;
+    this.#saveXmm.set(this.#cpuXmm);
+    for (let pair = 0; pair < PAIRS; pair++) {
+      const at = cpu.x87 + pair * CPU_PAIR;
+      const packed = save.x87 + pair * VMSA_PAIR;
+      const second = from[at + 4]!;
+      const third = from[at + 5]!;
+      to[packed] = from[at]!;
+      to[packed + 1] = from[at + 1]!;
+      to[packed + 2] = (from[at + 2]! & LOW) | (second << 16);
+      to[packed + 3] = (second >>> 16) | (third << 16);
+      to[packed + 4] = (third >>> 16) | (from[at + 6]! << 16);
     }
-    vmsa.mxcsr = this.#words[stateLayout.mxcsr / WORD]!;
-    vmsa.x87Fcw = this.#halves[stateLayout.x87Control / HALF]!;
-    vmsa.x87Fsw = this.#halves[stateLayout.x87Status / HALF]!;
-    vmsa.x87Ftw = this.#halves[stateLayout.x87Tag / HALF]!;
+    to[save.mxcsr] = from[cpu.mxcsr]!;
+    toHalves[save.control] = fromHalves[cpu.control]!;
+    toHalves[save.status] = fromHalves[cpu.status]!;
+    toHalves[save.tag] = fromHalves[cpu.tag]!;
   }
 }

@@ -1,71 +1,11 @@
 /** A VMSA and the processor that runs it: loaded at VMRUN, stored at #VMEXIT (APM volume 2, 15.36 and table B-4). */
-import { EventInject, VIntr, VmsaSelector, vmsaLayout, vmsaSelectorLayout } from '@paravisor/hcl-protocol';
+import { EventInject, VIntr, VmsaSelector } from '@paravisor/hcl-protocol';
 import type { Vmsa } from '@paravisor/hcl-protocol';
-import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
-import { Efer, accessRightsOf, dplOf, lowGprs, segmentSelectors, vmsaAttributesOf } from '../abi/index.js';
+import { Efer, accessRightsOf, dplOf, vmsaAttributesOf } from '../abi/index.js';
 import { FloatingPointState } from './floating-point-state.js';
-
-const { fields } = vmsaLayout;
-const WORD = 4;
-const GPR_BYTES = 8;
-const SELECTORS = fields.selectors.offset;
-const SELECTOR_BYTES = vmsaSelectorLayout.size;
-const SELECTOR_LIMIT = vmsaSelectorLayout.fields.limit.offset;
-const SELECTOR_BASE = vmsaSelectorLayout.fields.base.offset;
-
-/** [VMSA offset, processor offset] of what is copied as it is and changes no mode. */
-const plainRegisters: readonly (readonly [number, number])[] = [
-  ...lowGprs.map((name, index) => [fields[name].offset, stateLayout.gpr + index * GPR_BYTES] as const),
-  ...Array.from({ length: 8 }, (_, index) => [fields.r8to15.offset + index * GPR_BYTES, stateLayout.gpr + (8 + index) * GPR_BYTES] as const),
-  [fields.rip.offset, stateLayout.rip],
-  [fields.cr2.offset, stateLayout.cr2],
-  ...Array.from({ length: 4 }, (_, index) => [fields.dr0to3.offset + index * GPR_BYTES, stateLayout.dr0 + index * GPR_BYTES] as const),
-  [fields.dr6.offset, stateLayout.dr6],
-  [fields.dr7.offset, stateLayout.dr7],
-  [fields.star.offset, stateLayout.star],
-  [fields.lstar.offset, stateLayout.lstar],
-  [fields.cstar.offset, stateLayout.cstar],
-  [fields.sfmask.offset, stateLayout.sfmask],
-  [fields.kernelGsBase.offset, stateLayout.kernelGsBase],
-  [fields.sysenterCs.offset, stateLayout.sysenterCs],
-  [fields.sysenterEsp.offset, stateLayout.sysenterEsp],
-  [fields.sysenterEip.offset, stateLayout.sysenterEip],
-  [fields.pat.offset, stateLayout.pat],
-  [fields.xcr0.offset, stateLayout.xcr0],
-  [SELECTORS + VmsaSelector.Gdtr * SELECTOR_BYTES + SELECTOR_BASE, stateLayout.gdtrBase],
-  [SELECTORS + VmsaSelector.Idtr * SELECTOR_BYTES + SELECTOR_BASE, stateLayout.idtrBase],
-];
-
-/** What decides the processor's mode and translations: after a change the processor is told. */
-const modeRegisters: readonly (readonly [number, number])[] = [
-  [fields.cr0.offset, stateLayout.cr0],
-  [fields.cr3.offset, stateLayout.cr3],
-  [fields.cr4.offset, stateLayout.cr4],
-  [fields.efer.offset, stateLayout.efer],
-];
-
-const wordPairs = (pairs: readonly (readonly [number, number])[]): Int32Array => Int32Array.from(pairs.flat(), (offset) => offset / WORD);
-
-const plainWords = wordPairs(plainRegisters);
-const modeWords = wordPairs(modeRegisters);
-/** Word of each segment record: [VMSA, processor]. */
-const segmentWords = wordPairs(
-  segmentSelectors.map((selector, index) => [SELECTORS + selector * SELECTOR_BYTES, stateLayout.segments + index * stateLayout.segmentSize] as const),
-);
-const LIMIT_WORD = SELECTOR_LIMIT / WORD;
-const BASE_WORD = SELECTOR_BASE / WORD;
-const eferWord = fields.efer.offset / WORD;
-const gdtrLimitWord = (SELECTORS + VmsaSelector.Gdtr * SELECTOR_BYTES + SELECTOR_LIMIT) / WORD;
-const tscAuxWord = fields.tscAux.offset / WORD;
-const idtrLimitWord = (SELECTORS + VmsaSelector.Idtr * SELECTOR_BYTES + SELECTOR_LIMIT) / WORD;
-const cpu = {
-  cr8: stateLayout.cr8 / WORD,
-  interruptibility: stateLayout.interruptibility / WORD,
-  gdtrLimit: stateLayout.gdtrLimit / WORD,
-  idtrLimit: stateLayout.idtrLimit / WORD,
-  tscAux: stateLayout.tscAux / WORD,
-} as const;
+import { loadRegisters, storeRegisters } from './register-copy.js';
+import { BASE_WORD, LIMIT_WORD, RBP_TO_R15_WORDS, cpu, save, segmentWords } from './register-words.js';
 
 /** Processor interruptibility: blocking by STI or MOV SS, and by NMI. */
 const SHADOW = 3;
@@ -78,37 +18,47 @@ const CR8_MASK = 0xf;
 const toProcessor = (word: number): number => (word & 0xffff) | ((accessRightsOf(word >>> 16) & 0xffff) << 16);
 const toVmsa = (word: number): number => (word & 0xffff) | (vmsaAttributesOf(word >>> 16) << 16);
 
+/** Copies a register of 64 bits; 0 when it was equal before. */
+function change(to: Int32Array, at: number, from: Int32Array, word: number): number {
+  const lo = from[word]!;
+  const hi = from[word + 1]!;
+  const difference = (to[at]! ^ lo) | (to[at + 1]! ^ hi);
+  to[at] = lo;
+  to[at + 1] = hi;
+  return difference;
+}
+
 export class VmsaState {
   readonly #floatingPoint: FloatingPointState;
   readonly #vmsa: Vmsa;
   readonly #words: Int32Array;
   readonly #processor: Processor;
+  /** RBP to R15 on either side. */
+  readonly #saveGprs: Int32Array;
+  readonly #cpuGprs: Int32Array;
   readonly #pcpuId: number;
 
   /** `pcpuId`: the processor's number, not 0. */
   constructor(page: Uint8Array, vmsa: Vmsa, processor: Processor, pcpuId: number) {
     this.#pcpuId = pcpuId;
     this.#vmsa = vmsa;
-    this.#words = new Int32Array(page.buffer, page.byteOffset, page.byteLength / WORD);
+    this.#words = new Int32Array(page.buffer, page.byteOffset, page.byteLength / 4);
     this.#processor = processor;
-    this.#floatingPoint = new FloatingPointState(page, vmsa, processor);
+    this.#saveGprs = this.#words.subarray(save.rbp, save.rbp + RBP_TO_R15_WORDS);
+    this.#cpuGprs = processor.i32.subarray(cpu.rbp, cpu.rbp + RBP_TO_R15_WORDS);
+    this.#floatingPoint = new FloatingPointState(page, processor);
   }
 
   /** Everything from the VMSA into the processor; the event to inject is queued and taken out of the VMSA. */
   load(): void {
     const { i32 } = this.#processor;
     const words = this.#words;
-    for (let i = 0; i < plainWords.length; i += 2) {
-      i32[plainWords[i + 1]!] = words[plainWords[i]!]!;
-      i32[plainWords[i + 1]! + 1] = words[plainWords[i]! + 1]!;
-    }
-    i32[cpu.gdtrLimit] = words[gdtrLimitWord]!;
-    i32[cpu.idtrLimit] = words[idtrLimitWord]!;
-    i32[cpu.tscAux] = words[tscAuxWord]!;
+    loadRegisters(i32, words);
+    this.#cpuGprs.set(this.#saveGprs);
     if (this.#loadMode()) this.#processor.stateChanged();
     this.#loadTlb();
     this.#floatingPoint.load();
-    this.#processor.writeRflags(this.#vmsa.rflags.lo);
+    this.#processor.writeRflags(words[save.rflags]!);
     this.#loadInterruptControl();
     this.#loadEvent();
   }
@@ -117,14 +67,8 @@ export class VmsaState {
   #loadMode(): boolean {
     const { i32 } = this.#processor;
     const words = this.#words;
-    let difference = 0;
-    for (let i = 0; i < modeWords.length; i += 2) {
-      const from = modeWords[i]!;
-      const to = modeWords[i + 1]!;
-      difference |= (i32[to]! ^ words[from]!) | (i32[to + 1]! ^ words[from + 1]!);
-      i32[to] = words[from]!;
-      i32[to + 1] = words[from + 1]!;
-    }
+    let difference =
+      change(i32, cpu.cr0, words, save.cr0) | change(i32, cpu.cr3, words, save.cr3) | change(i32, cpu.cr4, words, save.cr4) | change(i32, cpu.efer, words, save.efer);
     for (let i = 0; i < segmentWords.length; i += 2) {
       const from = segmentWords[i]!;
       const to = segmentWords[i + 1]!;
@@ -175,19 +119,10 @@ export class VmsaState {
     const words = this.#words;
     const processor = this.#processor;
     const { i32 } = processor;
-    for (let i = 0; i < plainWords.length; i += 2) {
-      words[plainWords[i]!] = i32[plainWords[i + 1]!]!;
-      words[plainWords[i]! + 1] = i32[plainWords[i + 1]! + 1]!;
-    }
-    words[gdtrLimitWord] = i32[cpu.gdtrLimit]!;
-    words[idtrLimitWord] = i32[cpu.idtrLimit]!;
-    words[tscAuxWord] = i32[cpu.tscAux]!;
-    for (let i = 0; i < modeWords.length; i += 2) {
-      words[modeWords[i]!] = i32[modeWords[i + 1]!]!;
-      words[modeWords[i]! + 1] = i32[modeWords[i + 1]! + 1]!;
-    }
+    storeRegisters(words, i32);
+    this.#saveGprs.set(this.#cpuGprs);
     // A guest may write EFER without SVME; hardware that runs it keeps the bit.
-    words[eferWord]! |= Efer.Svme;
+    words[save.efer]! |= Efer.Svme;
     for (let i = 0; i < segmentWords.length; i += 2) {
       const to = segmentWords[i]!;
       const from = segmentWords[i + 1]!;
@@ -197,7 +132,8 @@ export class VmsaState {
       words[to + BASE_WORD + 1] = i32[from + BASE_WORD + 1]!;
     }
     this.#floatingPoint.store();
-    vmsa.rflags.setParts(processor.readRflags(), 0);
+    words[save.rflags] = processor.readRflags();
+    words[save.rflags + 1] = 0;
     vmsa.cpl = dplOf(vmsa.selectors[VmsaSelector.Ss]!.attributes);
     this.#storeInterruptControl();
   }

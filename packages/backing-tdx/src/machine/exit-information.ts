@@ -5,11 +5,11 @@ import {
   InterruptionInfo,
   InterruptionType,
   IoQualification,
-  U64,
-  VmxExit
+  VmxExit,
+  tdxExitInfoLayout,
+  wordsOf,
 } from '@paravisor/hcl-protocol';
-import type { View ,
-  tdxExitInfoLayout} from '@paravisor/hcl-protocol';
+import type { View } from '@paravisor/hcl-protocol';
 import { Access, ExitKind, stateLayout } from '@paravisor/x86-cpu';
 import type { Processor, ProcessorExit } from '@paravisor/x86-cpu';
 
@@ -73,102 +73,117 @@ function exitReasonOf(exit: ProcessorExit): number {
   }
 }
 
-/** Exit qualification, low half, of every kind that has one. */
-function qualificationOf(exit: ProcessorExit): number {
-  switch (exit.kind) {
-    case ExitKind.Io:
-      return (
-        (exit.size - 1) |
-        (exit.isIn !== 0 ? IoQualification.In : 0) |
-        (exit.isString !== 0 ? IoQualification.String : 0) |
-        (exit.isRep !== 0 ? IoQualification.Rep : 0) |
-        (exit.port << IoQualification.PortShift)
-      );
-    case ExitKind.CrAccess:
-      return (
-        exit.vector |
-        (exit.crAccess << CrQualification.TypeShift) |
-        (exit.crAccess === CrQualification.TypeLmsw ? exit.register << CrQualification.SourceShift : exit.register << CrQualification.RegisterShift)
-      );
-    case ExitKind.DrAccess:
-      // SDM table 28-4: register 2:0, direction 4, general register 11:8.
-      return exit.vector | (exit.crAccess << 4) | (exit.register << CrQualification.RegisterShift);
-    case ExitKind.NestedPageFault:
-      return (
-        ((exit.access & Access.Read) !== 0 ? EptQualification.Read : 0) |
-        ((exit.access & Access.Write) !== 0 ? EptQualification.Write : 0) |
-        ((exit.access & Access.Execute) !== 0 ? EptQualification.Execute : 0) |
-        EptQualification.LinearValid |
-        ((exit.access & Access.PageWalk) !== 0 ? 0 : EptQualification.Translated)
-      );
-    default:
-      return 0;
-  }
-}
+// Exit qualifications, low half, of the kinds that have one.
+
+const ioQualification = (exit: ProcessorExit): number =>
+  (exit.size - 1) |
+  (exit.isIn !== 0 ? IoQualification.In : 0) |
+  (exit.isString !== 0 ? IoQualification.String : 0) |
+  (exit.isRep !== 0 ? IoQualification.Rep : 0) |
+  (exit.port << IoQualification.PortShift);
+
+const crQualification = (exit: ProcessorExit): number =>
+  exit.vector |
+  (exit.crAccess << CrQualification.TypeShift) |
+  (exit.crAccess === CrQualification.TypeLmsw ? exit.register << CrQualification.SourceShift : exit.register << CrQualification.RegisterShift);
+
+/** SDM table 28-4: register 2:0, direction 4, general register 11:8. */
+const drQualification = (exit: ProcessorExit): number => exit.vector | (exit.crAccess << 4) | (exit.register << CrQualification.RegisterShift);
+
+const nestedPageFaultQualification = (exit: ProcessorExit): number =>
+  ((exit.access & Access.Read) !== 0 ? EptQualification.Read : 0) |
+  ((exit.access & Access.Write) !== 0 ? EptQualification.Write : 0) |
+  ((exit.access & Access.Execute) !== 0 ? EptQualification.Execute : 0) |
+  EptQualification.LinearValid |
+  ((exit.access & Access.PageWalk) !== 0 ? 0 : EptQualification.Translated);
 
 /** Vectors whose exceptions are software exceptions (SDM 25.9.2): INT3 and INTO. */
 const isSoftwareException = (vector: number): boolean => vector === 3 || vector === 4;
 
 function interruptionInfoOf(exit: ProcessorExit): number {
-  if (exit.kind !== ExitKind.Exception) return 0;
   const type = isSoftwareException(exit.vector) ? InterruptionType.SoftwareException : InterruptionType.Exception;
   return exit.vector | (type << InterruptionInfo.TypeShift) | (exit.hasErrorCode !== 0 ? InterruptionInfo.ErrorCodeValid : 0) | InterruptionInfo.Valid;
 }
 
 /** Instruction information (SDM table 28-14) as far as string port I/O has it: address size in bits 9:7. */
-function instructionInfoOf(exit: ProcessorExit): number {
-  if (exit.kind !== ExitKind.Io || exit.isString === 0) return 0;
+function ioInstructionInfo(exit: ProcessorExit): number {
+  if (exit.isString === 0) return 0;
   return (exit.addressSize === 8 ? 2 : exit.addressSize === 4 ? 1 : 0) << 7;
 }
 
-/** Fills the run page's exit information for one VCPU's L2 VMs. Cells are reused. */
+/** Words of the registers. */
+const { rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11, r12, r13 } = tdxExitInfoLayout.fields;
+const RAX = rax.offset >> 2;
+const RCX = rcx.offset >> 2;
+const RDX = rdx.offset >> 2;
+const RSI = rsi.offset >> 2;
+const RDI = rdi.offset >> 2;
+const R8 = r8.offset >> 2;
+const R9 = r9.offset >> 2;
+const R10 = r10.offset >> 2;
+const R11 = r11.offset >> 2;
+const R12 = r12.offset >> 2;
+const R13 = r13.offset >> 2;
+/** Words of the processor's segment records. */
+const CS = (stateLayout.segments + stateLayout.segmentSize) >> 2;
+const SS = CS + (stateLayout.segmentSize >> 2);
+const TWO_32 = 2 ** 32;
+
+/** Fills the run page's exit information for one VCPU's L2 VMs. */
 export class ExitInformation {
-  readonly #info: TdxExitInfo;
-  readonly #gpa = new U64();
+  readonly #words: Int32Array;
 
   constructor(info: TdxExitInfo) {
-    this.#info = info;
+    this.#words = wordsOf(info);
   }
 
   /** An exit without an instruction: `status` and basic reason, all else zero but the guest's CS and CPL. */
-  setPlain(processor: Processor, status: number, reason: number): void {
-    const info = this.#info;
-    info.rax.setParts(reason, status);
-    info.rcx.setParts(0, 0);
-    info.rdx.setParts(0, 0);
-    info.r8.setParts(0, 0);
-    info.r9.setParts(0, 0);
-    info.r10.setParts(0, 0);
-    info.r11.setParts(0, 0);
-    info.r13.setParts(0, 0);
-    this.#setCodeSegment(processor);
+  setPlain({ i32 }: Processor, status: number, reason: number): void {
+    const words = this.#words;
+    words[RCX] = words[RCX + 1] = words[RDX] = words[RDX + 1] = 0;
+    words[R8] = words[R8 + 1] = words[R9] = words[R9 + 1] = 0;
+    words[R10] = words[R10 + 1] = words[R11] = words[R11 + 1] = 0;
+    words[R12 + 1] = words[R13] = words[R13 + 1] = 0;
+    words[RAX] = reason;
+    words[RAX + 1] = status;
+    // Selector, attributes and limit of CS; its base; the DPL of SS.
+    words[RSI] = i32[CS]!;
+    words[RSI + 1] = i32[CS + 1]!;
+    words[RDI] = i32[CS + 2]!;
+    words[RDI + 1] = i32[CS + 3]!;
+    words[R12] = (i32[SS]! >> 21) & 3;
   }
 
   /** An intercept of `processor`, with status SUCCESS. */
   setIntercept(processor: Processor): void {
-    const info = this.#info;
+    const words = this.#words;
     const { exit } = processor;
     this.setPlain(processor, 0, exitReasonOf(exit));
-    info.rcx.setParts(qualificationOf(exit), 0);
-    info.r9.setParts(interruptionInfoOf(exit), exit.kind === ExitKind.Exception && exit.hasErrorCode !== 0 ? exit.errorCode : 0);
-    this.setIdtVectoring(exit.idtVectoring, exit.idtVectoringErrorCode);
-    info.r11.setParts(instructionInfoOf(exit), exit.instructionLength);
-    if (exit.kind === ExitKind.NestedPageFault) {
-      info.rdx.setParts(exit.gvaLo, exit.gvaHi);
-      info.r8.set(this.#gpa.setNumber(exit.gpa));
+    words[R10] = exit.idtVectoring;
+    words[R10 + 1] = exit.idtVectoringErrorCode;
+    words[R11 + 1] = exit.instructionLength;
+    switch (exit.kind) {
+      case ExitKind.Exception:
+        words[R9] = interruptionInfoOf(exit);
+        words[R9 + 1] = exit.hasErrorCode !== 0 ? exit.errorCode : 0;
+        break;
+      case ExitKind.NestedPageFault:
+        words[RCX] = nestedPageFaultQualification(exit);
+        words[RDX] = exit.gvaLo;
+        words[RDX + 1] = exit.gvaHi;
+        words[R8] = exit.gpa | 0;
+        words[R8 + 1] = Math.floor(exit.gpa / TWO_32) | 0;
+        break;
+      case ExitKind.Io:
+        words[RCX] = ioQualification(exit);
+        words[R11] = ioInstructionInfo(exit);
+        break;
+      case ExitKind.CrAccess:
+        words[RCX] = crQualification(exit);
+        break;
+      case ExitKind.DrAccess:
+        words[RCX] = drQualification(exit);
+        break;
     }
-  }
-
-  /** An event whose delivery the exit cut off. */
-  setIdtVectoring(info: number, errorCode: number): void {
-    this.#info.r10.setParts(info, errorCode);
-  }
-
-  #setCodeSegment({ bytes, i32 }: Processor): void {
-    const cs = stateLayout.segments + stateLayout.segmentSize;
-    const ss = cs + stateLayout.segmentSize;
-    this.#info.rsi.setParts(i32[cs >> 2]!, i32[(cs >> 2) + 1]!);
-    this.#info.rdi.setParts(i32[(cs >> 2) + 2]!, i32[(cs >> 2) + 3]!);
-    this.#info.r12.setParts((bytes[ss + 2]! >> 5) & 3, 0);
   }
 }

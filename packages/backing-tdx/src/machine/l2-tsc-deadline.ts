@@ -35,7 +35,12 @@ export class L2TscDeadline {
     return this.#field;
   }
 
-  /** Native TSC of the deadline; meaningful unless `value` is all ones. */
+  /** The value is not all ones. */
+  get isArmed(): boolean {
+    return (this.#field.lo & this.#field.hi) !== ALL_ONES;
+  }
+
+  /** Native TSC of the deadline; meaningful while `isArmed`. */
   get shadow(): ReadonlyU64 {
     return this.#shadow;
   }
@@ -76,7 +81,7 @@ export class L2TscDeadline {
    * units of 2^rate, rounded down, at most 2^32 − 1. Both the rounding and the clamp make expiries early.
    */
   preemptionTimer(nativeNow: ReadonlyU64): number {
-    if (this.#field.lo === ALL_ONES && this.#field.hi === ALL_ONES) return TIMER_OFF;
+    if (!this.isArmed) return TIMER_OFF;
     const ahead = this.#ahead.set(nativeNow);
     if (!ahead.isBefore(this.#shadow)) return 0;
     ahead.set(this.#shadow).sub(nativeNow);

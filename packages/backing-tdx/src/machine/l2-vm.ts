@@ -1,6 +1,6 @@
 /** One L2 VM of one VCPU: the processor context it runs in, its VMCS, and how its registers cross an entry and an exit. */
-import { SecondaryControl } from '@paravisor/hcl-protocol';
-import type { View, tdxGuestStateLayout } from '@paravisor/hcl-protocol';
+import { SecondaryControl, tdxGuestStateLayout, wordsOf } from '@paravisor/hcl-protocol';
+import type { View } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
 import { L2TscDeadline } from './l2-tsc-deadline.js';
@@ -10,7 +10,15 @@ import type { TscConversion } from './tsc-conversion.js';
 /** L2_ENTER_GUEST_STATE in the run page. */
 export type GuestStateArea = View<(typeof tdxGuestStateLayout)['fields']>;
 
-const GPR_WORDS = 32;
+/** Words of the area. */
+const { gpr, rip, rflags, rvi } = tdxGuestStateLayout.fields;
+const AREA_GPR = gpr.offset >> 2;
+const AREA_GPR_END = AREA_GPR + (gpr.size >> 2);
+const AREA_RIP = rip.offset >> 2;
+const AREA_RFLAGS = rflags.offset >> 2;
+/** RVI in bits 7:0, SVI in 15:8. */
+const AREA_INTERRUPT_STATUS = rvi.offset >> 2;
+/** Words of the processor's state. */
 const GPR = stateLayout.gpr >> 2;
 const RIP = stateLayout.rip >> 2;
 /** XCR0 after reset: x87 state (SDM volume 3, table 10-1). It is the VCPU's, and no field of an L2 VMCS. */
@@ -23,11 +31,19 @@ export class L2Vm {
   readonly vmcs: L2Vmcs;
   readonly deadline: L2TscDeadline;
 
-  constructor(index: number, processor: Processor, tsc: TscConversion) {
+  readonly #area: Int32Array;
+  readonly #areaGpr: Int32Array;
+  readonly #gpr: Int32Array;
+
+  /** `area` is where entries find the VM's registers and exits leave them. */
+  constructor(index: number, processor: Processor, tsc: TscConversion, area: GuestStateArea) {
     this.index = index;
     this.processor = processor;
     this.vmcs = new L2Vmcs(processor);
     this.deadline = new L2TscDeadline(tsc);
+    this.#area = wordsOf(area);
+    this.#areaGpr = this.#area.subarray(AREA_GPR, AREA_GPR_END);
+    this.#gpr = processor.i32.subarray(GPR, GPR + this.#areaGpr.length);
     processor.i32[stateLayout.xcr0 >> 2] = XCR0_RESET;
   }
 
@@ -37,29 +53,29 @@ export class L2Vm {
   }
 
   /** At an entry: general registers, RIP, RFLAGS and the guest interrupt status from memory. */
-  loadGuestState(area: GuestStateArea): void {
+  loadGuestState(): void {
     const { i32 } = this.processor;
-    for (let word = 0; word < GPR_WORDS; word += 2) {
-      const register = area.gpr[word >> 1]!;
-      i32[GPR + word] = register.lo;
-      i32[GPR + word + 1] = register.hi;
-    }
-    i32[RIP] = area.rip.lo;
-    i32[RIP + 1] = area.rip.hi;
-    this.processor.writeRflags(area.rflags.lo);
+    const words = this.#area;
+    this.#gpr.set(this.#areaGpr);
+    i32[RIP] = words[AREA_RIP]!;
+    i32[RIP + 1] = words[AREA_RIP + 1]!;
+    this.processor.writeRflags(words[AREA_RFLAGS]!);
     const { apic, secondaryControls, tprThreshold } = this.vmcs;
-    apic.enter(area.rvi, area.svi, (secondaryControls.lo & SecondaryControl.VirtualInterruptDelivery) !== 0, tprThreshold.lo);
+    const status = words[AREA_INTERRUPT_STATUS]!;
+    apic.enter(status & 0xff, (status >>> 8) & 0xff, (secondaryControls.lo & SecondaryControl.VirtualInterruptDelivery) !== 0, tprThreshold.lo);
   }
 
   /** At an exit: the same registers back to memory. */
-  storeGuestState(area: GuestStateArea): void {
+  storeGuestState(): void {
     const { i32 } = this.processor;
     const { apic } = this.vmcs;
     apic.exit();
-    area.rvi = apic.rvi;
-    area.svi = apic.svi;
-    for (let word = 0; word < GPR_WORDS; word += 2) area.gpr[word >> 1]!.setParts(i32[GPR + word]!, i32[GPR + word + 1]!);
-    area.rip.setParts(i32[RIP]!, i32[RIP + 1]!);
-    area.rflags.setParts(this.processor.readRflags(), 0);
+    const words = this.#area;
+    words[AREA_INTERRUPT_STATUS] = (words[AREA_INTERRUPT_STATUS]! & ~0xffff) | (apic.svi << 8) | apic.rvi;
+    this.#areaGpr.set(this.#gpr);
+    words[AREA_RIP] = i32[RIP]!;
+    words[AREA_RIP + 1] = i32[RIP + 1]!;
+    words[AREA_RFLAGS] = this.processor.readRflags();
+    words[AREA_RFLAGS + 1] = 0;
   }
 }

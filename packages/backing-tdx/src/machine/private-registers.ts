@@ -1,38 +1,40 @@
 /** Registers the driver switches itself around a lower-VTL run (`tdx_vp_state`), between run page and processor. */
-import { TdxVpStateFlag } from '@paravisor/hcl-protocol';
-import type { U64Field, View , tdxVpStateLayout } from '@paravisor/hcl-protocol';
+import { TdxVpStateFlag, tdxVpStateLayout, wordsOf } from '@paravisor/hcl-protocol';
+import type { View } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
 
 type TdxVpState = View<(typeof tdxVpStateLayout)['fields']>;
 
-function load({ i32 }: Processor, offset: number, from: U64Field): void {
-  i32[offset >> 2] = from.lo;
-  i32[(offset >> 2) + 1] = from.hi;
-}
+const { msrKernelGsBase, msrStar, msrLstar, msrSfmask, cr2, msrTscAux, flags } = tdxVpStateLayout.fields;
 
-function store({ i32 }: Processor, offset: number, to: U64Field): void {
-  to.setParts(i32[offset >> 2]!, i32[(offset >> 2) + 1]!);
+const FLAGS = flags.offset >> 2;
+
+/** Copies two words. */
+function copy(to: Int32Array, at: number, from: Int32Array, offset: number): void {
+  to[at] = from[offset]!;
+  to[at + 1] = from[offset + 1]!;
 }
 
 /** Before an entry. IA32_XSS has no state behind it in the processor, and WBINVD has nothing to write back: its flags are taken. */
-export function loadPrivateRegisters(state: TdxVpState, processor: Processor): void {
-  load(processor, stateLayout.kernelGsBase, state.msrKernelGsBase);
-  load(processor, stateLayout.star, state.msrStar);
-  load(processor, stateLayout.lstar, state.msrLstar);
-  load(processor, stateLayout.sfmask, state.msrSfmask);
-  load(processor, stateLayout.cr2, state.cr2);
-  load(processor, stateLayout.tscAux, state.msrTscAux);
-  const { flags } = state;
-  flags.setParts(flags.lo & ~(TdxVpStateFlag.Wbinvd | TdxVpStateFlag.Wbnoinvd), flags.hi);
+export function loadPrivateRegisters(state: TdxVpState, { i32 }: Processor): void {
+  const words = wordsOf(state);
+  copy(i32, stateLayout.kernelGsBase >> 2, words, msrKernelGsBase.offset >> 2);
+  copy(i32, stateLayout.star >> 2, words, msrStar.offset >> 2);
+  copy(i32, stateLayout.lstar >> 2, words, msrLstar.offset >> 2);
+  copy(i32, stateLayout.sfmask >> 2, words, msrSfmask.offset >> 2);
+  copy(i32, stateLayout.cr2 >> 2, words, cr2.offset >> 2);
+  copy(i32, stateLayout.tscAux >> 2, words, msrTscAux.offset >> 2);
+  words[FLAGS]! &= ~(TdxVpStateFlag.Wbinvd | TdxVpStateFlag.Wbnoinvd);
 }
 
 /** After an exit. */
-export function storePrivateRegisters(state: TdxVpState, processor: Processor): void {
-  store(processor, stateLayout.kernelGsBase, state.msrKernelGsBase);
-  store(processor, stateLayout.star, state.msrStar);
-  store(processor, stateLayout.lstar, state.msrLstar);
-  store(processor, stateLayout.sfmask, state.msrSfmask);
-  store(processor, stateLayout.cr2, state.cr2);
-  store(processor, stateLayout.tscAux, state.msrTscAux);
+export function storePrivateRegisters(state: TdxVpState, { i32 }: Processor): void {
+  const words = wordsOf(state);
+  copy(words, msrKernelGsBase.offset >> 2, i32, stateLayout.kernelGsBase >> 2);
+  copy(words, msrStar.offset >> 2, i32, stateLayout.star >> 2);
+  copy(words, msrLstar.offset >> 2, i32, stateLayout.lstar >> 2);
+  copy(words, msrSfmask.offset >> 2, i32, stateLayout.sfmask >> 2);
+  copy(words, cr2.offset >> 2, i32, stateLayout.cr2 >> 2);
+  copy(words, msrTscAux.offset >> 2, i32, stateLayout.tscAux >> 2);
 }

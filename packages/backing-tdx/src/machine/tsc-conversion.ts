@@ -34,6 +34,10 @@ export class TscConversion {
 
   /** (native × multiplier) >> 48 + offset, low 64 bits. `out` may be `native`. */
   toVirtual(native: ReadonlyU64, out: U64): void {
+    if (this.#isUnscaled) {
+      out.set(native).add(this.#offset);
+      return;
+    }
     const low = this.#low.set(native).mul(this.#multiplier);
     out.set(native).mulHigh(this.#multiplier);
     out.setParts((out.lo << 16) | (low.hi >>> 16), (out.hi << 16) | (out.lo >>> 16)).add(this.#offset);

@@ -7,7 +7,6 @@ import { ExitKind, Stop } from '@paravisor/x86-cpu';
 import { entryIsValid } from './entry-checks.js';
 import { ExitInformation } from './exit-information.js';
 import type { TdxExitInfo } from './exit-information.js';
-import { TIMER_OFF } from './l2-tsc-deadline.js';
 import { L2Vm } from './l2-vm.js';
 import type { GuestStateArea } from './l2-vm.js';
 import { Tdvps } from './tdvps.js';
@@ -42,7 +41,7 @@ export class TdxVcpu {
   readonly #domain: TrustDomain;
   readonly #machine: VpMachine;
   readonly #area: GuestStateArea;
-  readonly #areaAddress: number;
+  readonly #areaIsAligned: boolean;
   readonly #info: TdxExitInfo;
   readonly #exit: ExitInformation;
   readonly #expiry = new U64();
@@ -58,11 +57,11 @@ export class TdxVcpu {
     this.#domain = domain;
     this.#machine = machine;
     this.#area = area;
-    this.#areaAddress = areaAddress;
+    this.#areaIsAligned = areaAddress % GUEST_STATE_ALIGNMENT === 0;
     this.#info = info;
     this.#exit = new ExitInformation(info);
     const vms = Array.from({ length: L2_VM_COUNT + 1 }, (_, index) =>
-      index >= 1 && index <= domain.l2VmCount && index <= machine.processors.length ? new L2Vm(index, machine.processors[index - 1]!, domain.tsc) : null,
+      index >= 1 && index <= domain.l2VmCount && index <= machine.processors.length ? new L2Vm(index, machine.processors[index - 1]!, domain.tsc, area) : null,
     );
     this.tdvps = new Tdvps(machine, vms, domain.tsc, pageAt);
   }
@@ -99,7 +98,7 @@ export class TdxVcpu {
       this.#exit.setPlain(processor, TdxStatus.Success, VmxExit.BadGuestState | VmxExitReason.EntryFailed);
       return this.#leave();
     }
-    vm.loadGuestState(this.#area);
+    vm.loadGuestState();
     this.#startTimer(vm);
     this.#running = vm;
     this.#inject(vm, injection);
@@ -159,7 +158,7 @@ export class TdxVcpu {
   }
 
   #exitFrom(vm: L2Vm): EnterResult {
-    vm.storeGuestState(this.#area);
+    vm.storeGuestState();
     return this.#leave();
   }
 
@@ -179,18 +178,18 @@ export class TdxVcpu {
 
   /** The checks of TDG.VP.ENTER's operands; null stands for OPERAND_INVALID. */
   #vmToEnter(rcx: ReadonlyU64): L2Vm | null {
-    if (this.#areaAddress % GUEST_STATE_ALIGNMENT !== 0) return null;
+    if (!this.#areaIsAligned) return null;
     if ((rcx.lo & ~TLB_INVALIDATION) !== 0 || (rcx.hi & ~EntryRcx.HighVmMask) !== 0) return null;
     const vm = this.vm(entryVmIndex(rcx));
     return vm !== null && vm.vmcs.apic.pageSet ? vm : null;
   }
 
   #startTimer(vm: L2Vm): void {
+    this.#deadlineTicks = Infinity;
+    if (!vm.deadline.isArmed) return;
     const now = this.tdvps.nativeNow();
     const timer = vm.deadline.preemptionTimer(now);
-    if (timer === TIMER_OFF) {
-      this.#deadlineTicks = Infinity;
-    } else if (timer === 0) {
+    if (timer === 0) {
       this.#deadlineTicks = this.#machine.clock.now;
     } else {
       vm.deadline.expiry(now, timer, this.#expiry);
