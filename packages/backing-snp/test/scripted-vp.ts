@@ -86,6 +86,7 @@ class ScriptedHandlers implements ExitHandlers {
   readonly log: string[] = [];
   msrStatus: MsrStatus = MsrStatus.Ok;
   emulation: EmulationStatus = EmulationStatus.Done;
+  listensForLevels = false;
   onWriteMsr: (msr: number) => void = () => {};
 
   cpuid(_vtl: number, leaf: number, subleaf: number, out: Int32Array): void {
@@ -120,6 +121,10 @@ class ScriptedHandlers implements ExitHandlers {
   hypercall(): boolean {
     this.log.push('hypercall');
     return true;
+  }
+  levelEoi(vtl: number, vector: number): boolean {
+    this.log.push(`level eoi ${vtl} ${vector}`);
+    return this.listensForLevels;
   }
   halt(vtl: number): void {
     this.log.push(`halt ${vtl}`);

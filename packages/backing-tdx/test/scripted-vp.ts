@@ -83,6 +83,7 @@ class ScriptedHandlers implements ExitHandlers {
   readonly log: string[] = [];
   msrStatus: MsrStatus = MsrStatus.Ok;
   emulation: EmulationStatus = EmulationStatus.Done;
+  listensForLevels = false;
 
   cpuid(_vtl: number, leaf: number, subleaf: number, out: Int32Array): void {
     this.log.push(`cpuid ${leaf}.${subleaf}`);
@@ -115,6 +116,10 @@ class ScriptedHandlers implements ExitHandlers {
   hypercall(): boolean {
     this.log.push('hypercall');
     return true;
+  }
+  levelEoi(vtl: number, vector: number): boolean {
+    this.log.push(`level eoi ${vtl} ${vector}`);
+    return this.listensForLevels;
   }
   halt(vtl: number): void {
     this.log.push(`halt ${vtl}`);

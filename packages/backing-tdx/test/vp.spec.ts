@@ -47,6 +47,10 @@ class RecordingHandlers implements ExitHandlers {
     this.calls.push('hypercall');
     return true;
   }
+  levelEoi(vtl: number, vector: number): boolean {
+    this.calls.push(`level eoi ${vtl} ${vector}`);
+    return false;
+  }
   halt(vtl: number): void {
     this.calls.push(`halt ${vtl}`);
   }

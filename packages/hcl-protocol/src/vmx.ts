@@ -1,6 +1,6 @@
 /** VMX numbers (Intel SDM volume 3, chapters 25 to 28 and appendices B and C) as a TDX paravisor meets them. */
 
-/** Basic exit reasons the paravisor handles; any other ends the VP. Open: a number with named cases. */
+/** Basic exit reasons the paravisor handles, 45 where an I/O APIC listens; any other ends the VP. Open: a number with named cases. */
 export const VmxExit = {
   Exception: 0,
   ExternalInterrupt: 1,
@@ -18,6 +18,8 @@ export const VmxExit = {
   BadGuestState: 33,
   Pause: 40,
   TprBelowThreshold: 43,
+  /** Virtual-interrupt delivery ended an interrupt whose vector is in the EOI-exit bitmap; the qualification is the vector. */
+  VirtualizedEoi: 45,
   GdtrIdtr: 46,
   LdtrTr: 47,
   EptViolation: 48,

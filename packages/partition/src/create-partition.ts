@@ -85,7 +85,7 @@ export function createPartition(options: PartitionOptions): Partition {
     initialRegisters: guest.initialRegisters,
     disableLowerVtlTimerVirt: checked.disableLowerVtlTimerVirt,
     ownPorts: true,
-    levelEoi: (vector) => levelEoiListeners.forEach((listener) => listener(vector)),
+    ...(levelEoiListeners.length === 0 ? {} : { levelEoi: (vector: number) => levelEoiListeners.forEach((listener) => listener(vector)) }),
     ...(options.guestVsm === undefined ? {} : { guestVsm: options.guestVsm }),
     timerObserver: timerObserverOf(statistics, observer, (vp) => machine.clocks[vp]!.now),
   });

@@ -8,8 +8,8 @@ const BANKS = 8;
 const CLASS_SHIFT = 4;
 const CLASS_MASK = 0xf0;
 
-/** Basic exit reasons that only an APIC with virtual-interrupt delivery gives; the paravisor handles neither. */
-export const VirtualApicExit = { VirtualizedEoi: 45, ApicWrite: 56 } as const;
+/** Basic exit reason of a write to the virtual-APIC page that is left to software; the paravisor does not handle it. */
+const APIC_WRITE = 56;
 /** Qualification of an APIC-write exit: the register's offset in the page. */
 const SELF_IPI_OFFSET = ApicRegister.SelfIpi << 4;
 
@@ -145,14 +145,14 @@ export class VirtualApicPage implements VirtualApic {
     page[wordOf(ApicRegister.Isr0, vector)]! &= ~bitOf(vector);
     this.svi = highest(page, ApicRegister.Isr0);
     this.#updatePriority();
-    if ((this.#eoiExits[vector >>> 5]! & bitOf(vector)) !== 0) return this.#trap(VirtualApicExit.VirtualizedEoi, vector);
+    if ((this.#eoiExits[vector >>> 5]! & bitOf(vector)) !== 0) return this.#trap(VmxExit.VirtualizedEoi, vector);
     this.#evaluate();
     return false;
   }
 
   /** Self-IPI virtualization, SDM volume 3, 30.1.5; a vector below 16 is left to software (30.5). */
   #selfIpi(vector: number): boolean {
-    if ((vector & CLASS_MASK) === 0) return this.#trap(VirtualApicExit.ApicWrite, SELF_IPI_OFFSET);
+    if ((vector & CLASS_MASK) === 0) return this.#trap(APIC_WRITE, SELF_IPI_OFFSET);
     this.#page![wordOf(ApicRegister.Irr0, vector)]! |= bitOf(vector);
     this.rvi = Math.max(this.rvi, vector);
     this.#evaluate();

@@ -286,3 +286,16 @@ describe('the status of TDG.VP.ENTER', () => {
     expect(after(VmxExit.Hlt, {}, { status: 0x1103 }).takeLog()).toEqual(['fatal TDG.VP.ENTER returned status 0x1103, which is none of an exit']);
   });
 });
+
+describe('the end of a level-triggered interrupt that hardware ended by itself (exit 45)', () => {
+  it('goes to the I/O APIC that listens, and RIP stays: the exit comes behind the instruction (SDM volume 3, 30.1.4)', () => {
+    const scripted = start();
+    scripted.handlers.listensForLevels = true;
+    scripted.exit(VmxExit.VirtualizedEoi, { qualification: 0x71 });
+    expect([scripted.takeLog(), scripted.advanced]).toEqual([['level eoi 0 113'], 0]);
+  });
+
+  it('ends the VP where nobody listens: openvmm knows no exit 45', () => {
+    expect(after(VmxExit.VirtualizedEoi, {}, { qualification: 0x71 }).takeLog()[1]).toMatch(/^fatal VMX exit reason 45 is not handled/);
+  });
+});

@@ -73,6 +73,8 @@ export class ExitDispatch {
         return this.#msrRead();
       case VmxExit.MsrWrite:
         return this.#msrWrite();
+      case VmxExit.VirtualizedEoi:
+        return this.#virtualizedEoi();
       case VmxExit.EptViolation:
         return this.#eptViolation();
       case VmxExit.Wbinvd:
@@ -186,6 +188,12 @@ export class ExitDispatch {
     const status = msr === MSR_EFER ? this.#controlRegisters.writeEfer(value) : this.#handlers.writeMsr(this.#vtl.vtl, msr, value);
     if (status !== MsrStatus.Ok) return this.#generalProtection();
     this.#advance();
+  }
+
+  /** Hardware has done the rest. Where no I/O APIC listens the VP ends, as openvmm ends it in every case: it does not know this exit. */
+  #virtualizedEoi(): void {
+    const vector = this.#page.context.exitInfo.rcx.lo & 0xff;
+    if (!this.#handlers.levelEoi(this.#vtl.vtl, vector)) this.#fatal(`VMX exit reason ${VmxExit.VirtualizedEoi} is not handled: vector ${vector} was level-triggered, and no I/O APIC listens for its end`);
   }
 
   /** The kernel writes the caches back before the next entry: WBNOINVD, told by the qualification, without emptying them. */

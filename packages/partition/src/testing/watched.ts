@@ -144,6 +144,10 @@ function heard(handlers: ExitHandlers, record: Record): ExitHandlers {
       note('hypercall', [vtl], [finished ? 1 : 0]);
       return finished;
     },
+    levelEoi(vtl, vector) {
+      note('levelEoi', [vtl, vector]);
+      return handlers.levelEoi(vtl, vector);
+    },
     halt(vtl) {
       note('halt', [vtl]);
       handlers.halt(vtl);

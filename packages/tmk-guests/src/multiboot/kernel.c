@@ -90,6 +90,7 @@ void kernel_start(uint32_t magic, const struct multiboot_information *informatio
     test_written_code();
     test_devices();
     test_timers();
+    test_lines();
     test_processors();
     tmk_log("all passed");
     exit_with(0);

@@ -11,4 +11,5 @@ void test_sse(void);
 void test_written_code(void);
 void test_devices(void);
 void test_timers(void);
+void test_lines(void);
 void test_processors(void);

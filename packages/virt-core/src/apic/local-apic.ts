@@ -267,6 +267,13 @@ export class LocalApic implements IpiTarget {
     this.requests.endOfInterrupt();
   }
 
+  /** Hardware ended a level-triggered interrupt of an offloaded APIC. False when nobody listens for it. */
+  levelEnded(vector: number): boolean {
+    const { levelEoi } = this.#set;
+    levelEoi?.(vector);
+    return levelEoi !== undefined;
+  }
+
   /** Power-on state. The timer's last evaluation time stays. */
   reset(): void {
     this.#registers.powerOn();

@@ -110,6 +110,11 @@ export interface ExitHandlers {
    * execute it again.
    */
   hypercall(vtl: number): boolean;
+  /**
+   * Hardware ended a level-triggered interrupt of the VTL by itself. False when nobody in the partition wants to know: no I/O APIC listens, which is where
+   * openvmm stands.
+   */
+  levelEoi(vtl: number, vector: number): boolean;
   /** The VTL executed HLT: it is not to run until an interrupt it can take comes. `readMsr` sees to the guest-idle MSR by itself. */
   halt(vtl: number): void;
   /** The driver finished a HLT or a guest-idle read by itself, or ended the wait after one: called after such a run. */

@@ -68,6 +68,10 @@ export class VpExitHandlers implements ExitHandlers {
     return this.#hypercalls.dispatch(vtl, this.#backing!);
   }
 
+  levelEoi(vtl: number, vector: number): boolean {
+    return this.#options.vtls[vtl]!.apic.levelEnded(vector);
+  }
+
   halt(vtl: number): void {
     this.#options.vtls[vtl]!.activity = Activity.Halted;
   }
