@@ -5,6 +5,7 @@ import type { ExecutionMode } from '../code/execution-mode.js';
 import { DecodeStatus } from '../decode/index.js';
 import { PAGE_BYTES } from '../memory/space.js';
 import { Vector } from './fault.js';
+import { FetchCache } from './fetch-cache.js';
 import type { JumpCache } from './jump-cache.js';
 import type { Mmu } from './mmu.js';
 import type { SavedJump } from './saved-state.js';
@@ -14,6 +15,7 @@ export class CodeFinder {
   readonly #cache: CodeCache;
   readonly #jumps: JumpCache;
   readonly #mmu: Mmu;
+  readonly #pages = new FetchCache();
   #generation = 0;
 
   constructor(cache: CodeCache, jumps: JumpCache, mmu: Mmu) {
@@ -26,7 +28,22 @@ export class CodeFinder {
   adopt(mode: ExecutionMode): void {
     if (mode === this.#cache.mode) return;
     this.#cache.mode = mode;
+    this.flush();
+  }
+
+  /** Translations or privilege have changed. */
+  flush(): void {
     this.#jumps.flush();
+    this.#pages.flush();
+  }
+
+  /** Translates a fetch; -1 with `fault` filled. What the jump cache knows lies in pages that are cached: where code is fetched from may not depend on how it was cut into blocks. */
+  #fetch(linear: Linear): number {
+    const known = this.#pages.find(linear);
+    if (known >= 0) return known;
+    const gpa = this.#mmu.translateFetch(linear);
+    if (gpa >= 0 && this.#pages.keep(linear, gpa)) this.#jumps.flush();
+    return gpa;
   }
 
   /** The block at an instruction pointer, decoded if need be; undefined with `fault` filled. */
@@ -52,21 +69,21 @@ export class CodeFinder {
     const { mode } = cache;
     if (rip > mode.limit) return this.#noCode(Vector.gp, 0);
     const linear = linearOf(mode, rip);
-    const gpa = this.#mmu.translateFetch(linear);
+    const gpa = this.#fetch(linear);
     if (gpa < 0) return undefined;
     const next4K = (Math.floor(linear / PAGE_BYTES) + 1) * PAGE_BYTES;
     const nextPage = mode === LONG_MODE ? next4K : next4K % 2 ** 32;
     const known = cache.find(Math.floor(gpa / PAGE_BYTES), rip);
     if (known !== undefined) {
       if (known.secondPage < 0) return known;
-      const next = this.#mmu.translateFetch(nextPage);
+      const next = this.#fetch(nextPage);
       if (next < 0) return undefined;
       if (Math.floor(next / PAGE_BYTES) === known.secondPage && Math.floor(gpa / PAGE_BYTES) === known.page) return known;
       cache.dropBlock(known);
     }
     let built = cache.build(rip, gpa, -1);
     if (built === DecodeStatus.Truncated) {
-      const next = this.#mmu.translateFetch(nextPage);
+      const next = this.#fetch(nextPage);
       if (next < 0) return undefined;
       built = cache.build(rip, gpa, next);
     }
@@ -81,7 +98,7 @@ export class CodeFinder {
     return undefined;
   }
 
-  /** What the jump cache knows, which serves as the translations of code: nothing if it is of another mode than the one given. */
+  /** What the jump cache knows: nothing if it is of another mode than the one given. */
   save(mode: ExecutionMode): SavedJump[] {
     if (mode !== this.#cache.mode) return [];
     return this.#jumps.blocks().map((address) => {
@@ -90,8 +107,14 @@ export class CodeFinder {
     });
   }
 
-  restore(mode: ExecutionMode, jumps: readonly SavedJump[]): void {
+  /** The translations of fetches, for a mode as `save`. */
+  saveFetches(mode: ExecutionMode): readonly number[] {
+    return mode === this.#cache.mode ? this.#pages.save() : [];
+  }
+
+  restore(mode: ExecutionMode, jumps: readonly SavedJump[], fetches: readonly number[]): void {
     this.#cache.mode = mode;
+    this.#pages.restore(fetches);
     for (const { rip, gpa, nextGpa } of jumps) {
       const block = this.#cache.build(rip, gpa, nextGpa);
       if (typeof block === 'number') throw new RangeError(`no code can be decoded where there was some, at ${rip}`);

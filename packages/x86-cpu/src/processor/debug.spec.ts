@@ -157,6 +157,14 @@ describe('single steps (SDM volume 3, 18.3.1.4)', () => {
     expect([rip, dr6, flags & TF, guest.reg(Reg.rax), guest.reg(Reg.rbx)]).toEqual([CODE + 8, 0x4000n, TF, 1n, 0n]);
   });
 
+  it('come before the fault of the next instruction, which is fetched after them', () => {
+    const guest = new Guest().load(code('ff c0 06' /* inc eax; and what 64-bit mode has not */));
+    guest.processor.intercepts.exceptions = 1 << 6;
+    guest.processor.writeRflags(TF | 2);
+    expect(trapped(guest).rip).toBe(CODE + 2);
+    expect(guest.reg(Reg.rax)).toBe(1n);
+  });
+
   it('and data breakpoints of the same instruction are one #DB', () => {
     const guest = watched(code('68 02 01 00 00 9d 89 04 25 00 00 04 00 90 f4' /* push 0x102; popfq; mov [0x40000], eax; nop; hlt */), { watch: 1, length: 3, at: DATA });
     expect(trapped(guest).dr6).toBe(0x4001n);

@@ -20,6 +20,11 @@ export const PHYSICAL_ADDRESS_BITS = 46;
 const PROBE_WRITE = 0x100;
 /** Guest physical page of an empty TLB entry. */
 const EMPTY = -1;
+/**
+ * In the low half of a linear page in the write half: decoded code lies in the page, so that the interpreter, which compares the whole word, must not find it.
+ * It counts as cached all the same, because what has been decoded may not show.
+ */
+const WATCHED = 1;
 /** Numbers of a saved translation. */
 const SAVED_ENTRY = 5;
 const PERMISSION_READ = 1;
@@ -59,6 +64,10 @@ export class Mmu implements PhysicalAccess {
   /** Stores go through even where code has been decoded; address and size of each are noted. */
   #forced = false;
   readonly #forcedStores: number[] = [];
+  /** The access comes from the midst of a block. */
+  #inBlock = false;
+  /** The walk would mark an entry among decoded code, perhaps that of the very block. */
+  #marksCode = false;
   /** The guest physical pages of the two halves of a crossing access. */
   #firstGpa = 0;
   #secondGpa = 0;
@@ -112,7 +121,7 @@ export class Mmu implements PhysicalAccess {
     for (let at = 0; at + SAVED_ENTRY <= saved.length; at += SAVED_ENTRY) {
       const [half, slot, lo, hi, page] = saved.slice(at, at + SAVED_ENTRY) as [number, number, number, number, number];
       if (!(half >= 0 && half < 2 * TLB_BANKS && slot >= 0 && slot < TLB_ENTRIES && page >= 0 && page < ramPages)) throw new RangeError('a translation leads out of RAM');
-      this.#i32.set([lo, hi, ramStart + page * PAGE_BYTES - lo, page], (this.#tlbStart + half * TLB_WRITE + slot * TLB_ENTRY_SIZE) >> 2);
+      this.#i32.set([lo, hi, ramStart + page * PAGE_BYTES - (lo & ~WATCHED), page], (this.#tlbStart + half * TLB_WRITE + slot * TLB_ENTRY_SIZE) >> 2);
       this.#bankUsed[half >> 1] = true;
     }
     this.#largeCached = saved.at(-1) === 1;
@@ -196,7 +205,7 @@ export class Mmu implements PhysicalAccess {
       if (!this.#bankUsed[bank]) continue;
       const start = (this.#tlbStart + bank * TLB_BANK_SIZE + TLB_WRITE) >> 2;
       for (let word = start; word < start + (TLB_WRITE >> 2); word += TLB_ENTRY_SIZE >> 2) {
-        if (this.#i32[word + 3] === page) this.#i32.fill(-1, word, word + 4);
+        if (this.#i32[word + 3] === page) this.#i32[word]! |= WATCHED;
       }
     }
   }
@@ -217,6 +226,10 @@ export class Mmu implements PhysicalAccess {
     }
     const word = (ramStart + gpa) >>> 2;
     if (this.#i32[word] !== oldLo || this.#i32[word + 1] !== oldHi) return ExchangeStatus.Changed;
+    if (this.#inBlock && !this.#forced && this.#space.overlapsCode(gpa, 8)) {
+      this.#marksCode = true;
+      return ExchangeStatus.Failed;
+    }
     this.#space.beforeWrite(gpa, 8);
     this.#i32[word] = newLo;
     this.#i32[word + 1] = newHi;
@@ -228,6 +241,14 @@ export class Mmu implements PhysicalAccess {
     this.fault.errorCode = errorCode;
     this.fault.nonCanonical = vector === Vector.gp;
     this.fault.linear = linear;
+    return -1;
+  }
+
+  /** The instruction is run again, alone, and may then change code. */
+  #retryAlone(): -1 {
+    this.#marksCode = false;
+    this.fault.vector = RETRY;
+    this.fault.nonCanonical = false;
     return -1;
   }
 
@@ -246,6 +267,7 @@ export class Mmu implements PhysicalAccess {
       walk(this, this.#paging, lowHalf(linear), highHalf(linear), access, walked);
       if (walked.status === WalkStatus.PageFault) return this.#fail(Vector.pf, walked.errorCode, linear);
       if (walked.status === WalkStatus.NestedFault) {
+        if (this.#marksCode) return this.#retryAlone();
         return this.#failNested(linear, walked.failedGpa, (walked.failedWrite ? Access.Write : Access.Read) | Access.PageWalk);
       }
       gpa = walked.gpa;
@@ -265,16 +287,30 @@ export class Mmu implements PhysicalAccess {
     return this.translate(linear, PageAccess.Fetch | this.#mode);
   }
 
-  #fill(linear: Linear, gpa: number, half: number): void {
+  /** The word where the entry of a linear address begins, in a half of the current bank. */
+  #entry(linear: Linear, half: number): number {
+    return (this.bank + half + ((lowHalf(linear) >>> 8) & ((TLB_ENTRIES - 1) << 4))) >> 2;
+  }
+
+  #fill(linear: Linear, gpa: number, half: number, watched = 0): void {
     if (this.#aligned || this.debug.watchesData) return;
     const lo = lowHalf(linear);
-    const word = (this.bank + half + ((lo >>> 8) & ((TLB_ENTRIES - 1) << 4))) >> 2;
+    const word = this.#entry(linear, half);
     const page = Math.floor(gpa / PAGE_BYTES);
-    this.#i32[word] = lo & -PAGE_BYTES;
+    this.#i32[word] = (lo & -PAGE_BYTES) | watched;
     this.#i32[word + 1] = highHalf(linear);
     this.#i32[word + 2] = (this.#space.ramStart + page * PAGE_BYTES - (lo & -PAGE_BYTES)) | 0;
     this.#i32[word + 3] = page;
     this.#bankUsed[this.#bankNumber] = true;
+  }
+
+  /** The guest physical address of a write within one page, which is cached; -1 with `fault` filled. */
+  #translateWrite(linear: Linear, access: number): number {
+    const word = this.#entry(linear, TLB_WRITE);
+    const cached = (this.#i32[word]! & ~WATCHED) === (lowHalf(linear) & -PAGE_BYTES) && this.#i32[word + 1] === highHalf(linear);
+    const gpa = cached ? this.#i32[word + 3]! * PAGE_BYTES + (lowHalf(linear) & (PAGE_BYTES - 1)) : this.translate(linear, access);
+    if (gpa >= 0) this.#fill(linear, gpa, TLB_WRITE, this.#space.holdsCode(Math.floor(gpa / PAGE_BYTES)) ? WATCHED : 0);
+    return gpa;
   }
 
   /** Translates both pages of an access that crosses from one to the next. */
@@ -322,6 +358,13 @@ export class Mmu implements PhysicalAccess {
    * accessed in place is brought to the bounce buffer; a write then ends with `put`.
    */
   probe(flags: number): number {
+    this.#inBlock = true;
+    const at = this.#probe(flags);
+    this.#inBlock = false;
+    return at;
+  }
+
+  #probe(flags: number): number {
     const size = flags & 0xff;
     const write = (flags & PROBE_WRITE) !== 0;
     const linear = this.#accessAddress();
@@ -335,11 +378,10 @@ export class Mmu implements PhysicalAccess {
       u8.copyWithin(this.#bounce + part, ramStart + this.#secondGpa, ramStart + this.#secondGpa + size - part);
       return this.#bounce;
     }
-    const gpa = this.translate(linear, access);
+    const gpa = write ? this.#translateWrite(linear, access) : this.translate(linear, access);
     if (gpa < 0) return -1;
     if (!write) this.#fill(linear, gpa, 0);
-    else if (!this.#space.holdsCode(Math.floor(gpa / PAGE_BYTES))) this.#fill(linear, gpa, TLB_WRITE);
-    else {
+    else if (this.#space.holdsCode(Math.floor(gpa / PAGE_BYTES))) {
       u8.copyWithin(this.#bounce, ramStart + gpa, ramStart + gpa + size);
       return this.#bounce;
     }
@@ -351,6 +393,13 @@ export class Mmu implements PhysicalAccess {
    * refused with RETRY: the instruction is then run alone, with stores forced, so that what comes after it is decoded anew.
    */
   put(size: number): number {
+    this.#inBlock = true;
+    const done = this.#put(size);
+    this.#inBlock = false;
+    return done;
+  }
+
+  #put(size: number): number {
     const linear = this.#accessAddress();
     const access = this.#mode | PageAccess.Write;
     const value = this.#registers.start + StateOffset.accessValue;
@@ -363,9 +412,8 @@ export class Mmu implements PhysicalAccess {
       this.#copyIn(this.#secondGpa, value + part, size - part);
       return 0;
     }
-    const gpa = this.translate(linear, access);
+    const gpa = this.#translateWrite(linear, access);
     if (gpa < 0 || !this.#mayStore(gpa, size)) return -1;
-    if (!this.#space.holdsCode(Math.floor(gpa / PAGE_BYTES))) this.#fill(linear, gpa, TLB_WRITE);
     this.#copyIn(gpa, value, size);
     return 0;
   }
@@ -377,8 +425,7 @@ export class Mmu implements PhysicalAccess {
   #mayStore(gpa: number, size: number): boolean {
     if (!this.#space.overlapsCode(gpa, size)) return true;
     if (!this.#forced) {
-      this.fault.vector = RETRY;
-      this.fault.nonCanonical = false;
+      this.#retryAlone();
       return false;
     }
     this.#forcedStores.push(gpa, size);

@@ -77,7 +77,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     const executor = options.executor ?? 'auto';
     const translations = createTable();
     this.#interpreter = createInterpreter(space, translations, calls);
-    this.#core = new Core(this.#registers, this.#mmu, options, this.#interpreter.ready, () => this.#jumps.flush(), () => this.#cache.clear());
+    this.#core = new Core(this.#registers, this.#mmu, options, this.#interpreter.ready, () => this.#finder.flush(), () => this.#cache.clear());
     this.#events = new Events(this.#core);
     this.exit = this.#core.exit;
     this.intercepts = this.#core.intercepts;
@@ -144,6 +144,7 @@ export class GuestProcessor implements Processor, CodeObserver {
       ...saveIntercepts(intercepts),
       translations: this.#mmu.save(),
       jumps: this.#finder.save(this.#core.mode),
+      fetches: this.#finder.saveFetches(this.#core.mode),
     };
   }
 
@@ -162,7 +163,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#core.modeChanged(true);
     this.#core.debugChanged();
     this.#mmu.restore(state.translations);
-    this.#finder.restore(this.#core.mode, state.jumps);
+    this.#finder.restore(this.#core.mode, state.jumps, state.fetches);
   }
 
   get virtualInterrupt(): number {
@@ -361,7 +362,8 @@ export class GuestProcessor implements Processor, CodeObserver {
           const { generation } = cache;
           const owner = cache.ownerOf(position);
           const next = this.#finder.find(target);
-          if (next === undefined) return this.#left() === 0 ? GO_ON : this.#fault();
+          // What keeps the next instruction from being fetched comes after the traps of this one.
+          if (next === undefined) return this.#left() === 0 || (this.#step && i32[BUDGET] === 0) ? GO_ON : this.#fault();
           if (generation === cache.generation && !owner.dropped && next.secondPage < 0) cache.link(position, next);
           if (next.system !== undefined || this.#left() === 0 || (this.#step && i32[BUDGET] === 0)) return GO_ON;
           this.#enter(next);

@@ -29,6 +29,8 @@ export type ProcessorState = {
   readonly msrBitmap: SavedWords;
   readonly translations: readonly number[];
   readonly jumps: readonly SavedJump[];
+  /** Cached translations of fetches: linear and guest physical page number of each, by turns. */
+  readonly fetches: readonly number[];
 };
 
 const SEGMENTS_WITH_BOUNDS = 6;

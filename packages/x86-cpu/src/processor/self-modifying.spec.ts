@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { code, CODE, DATA, Guest, Pte, Reg } from '../../test/guest.js';
+import { code, CODE, DATA, Guest, PT, Pte, Reg } from '../../test/guest.js';
 import { stateLayout, Stop } from '../index.js';
 
 describe('code that changes', () => {
@@ -53,6 +53,28 @@ describe('code that changes', () => {
     guest.setReg(Reg.rcx, 5n);
     guest.finish();
     expect(guest.reg(Reg.rax)).toBe(77n);
+  });
+
+  it('an accessed bit that a page walk sets in the next instruction takes effect', () => {
+    // The entry of page 4C reads 03 C0, ADD EAX, EAX; accessed it is 23 C0, AND EAX, EAX. The instruction before it reads page 4C.
+    const entry = PT + 8 * 0x4c;
+    const guest = new Guest().load(code('8a 1f' /* mov bl, [rdi] */), entry - 2);
+    guest.rip = entry - 2;
+    guest.setReg(Reg.rdi, 0x4c000n);
+    guest.setReg(Reg.rax, 5n);
+    expect(guest.processor.run(2)).toBe(Stop.Budget);
+    expect(guest.reg(Reg.rax)).toBe(5n);
+  });
+
+  it('code comes from where its page was when it was first fetched from, until a translation is flushed, decoded before or not', () => {
+    const other = code('c7 04 25 80 70 00 00 03 00 04 00 eb 02 90 90 b8 02 00 00 00 f4' /* mov dword ptr [entry], 0x40003; jmp $ + 4; nop; nop; mov eax, 2; hlt */);
+    const guest = new Guest().load(code('c7 04 25 80 70 00 00 03 00 04 00 eb 02 90 90 b8 01 00 00 00 f4' /* the same, but mov eax, 1 */)).load(other, DATA);
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(1n);
+    guest.processor.flushTlb();
+    guest.rip = CODE;
+    guest.finish();
+    expect(guest.reg(Reg.rax)).toBe(2n);
   });
 
   it('a write from outside takes effect', () => {
