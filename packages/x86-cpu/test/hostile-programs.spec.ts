@@ -18,8 +18,8 @@ const TIMEOUT = long ? 3_600_000 : 60_000;
 const SLOWEST_MS = 10_000;
 
 const image = new Uint8Array(RAM);
-const machines = [new ProgramMachine('intel'), new ProgramMachine('amd')] as const;
-const others = [new ProgramMachine('intel'), new ProgramMachine('amd')] as const;
+const machines = [new ProgramMachine('intel', 'interpreter'), new ProgramMachine('amd', 'interpreter')] as const;
+const others = [new ProgramMachine('intel', 'auto'), new ProgramMachine('amd', 'translator')] as const;
 let written = 0;
 let slowestMs = 0;
 

@@ -1,5 +1,5 @@
 import { createMachineMemory, createProcessor, EventType, ExitKind, stateLayout, Stop } from '../../src/index.js';
-import type { Processor } from '../../src/index.js';
+import type { Executor, Processor } from '../../src/index.js';
 import { Dice } from './dice.js';
 import { CODE, CODE_BYTES, RAM, SYSTEM_END } from './layout.js';
 import { enter } from './program.js';
@@ -35,8 +35,8 @@ export class ProgramMachine {
   readonly #bytes = new Uint8Array(this.#words.buffer);
   #digest = 0;
 
-  constructor(vendor: 'intel' | 'amd') {
-    const processor: Processor = createProcessor(this.#memory, { index: 0, permissionTable: 0, vendor, clock: { ticks: () => processor.retired - this.#start } });
+  constructor(vendor: 'intel' | 'amd', executor: Executor) {
+    const processor: Processor = createProcessor(this.#memory, { index: 0, permissionTable: 0, vendor, executor, clock: { ticks: () => processor.retired - this.#start } });
     this.#processor = processor;
   }
 
