@@ -36,6 +36,7 @@ export function createPartition(options: PartitionOptions): Partition {
     seed: checked.seed,
     quantumTicks: checked.quantumTicks,
     host: checked.host,
+    vtl2TickHz: checked.vtl2TickHz,
     ...(observer === undefined ? {} : { observer }),
     ...(options.cpu === undefined ? {} : { cpu: options.cpu }),
   });
@@ -109,6 +110,8 @@ export function restorePartition(options: PartitionOptions, state: PartitionStat
 
 /** Everything a partition's behaviour depends on, as plain data: a state goes into a partition of the same. */
 function identityOf({ backing }: PartitionOptions, checked: CheckedOptions, guest: LoadedGuest, devices: number): { readonly [name: string]: Plain } {
-  const { costs, host, ...numbers } = checked;
-  return { backing: backing.name, backingOptions: { ...backing.options }, ...numbers, costs: { ...costs.ticks }, host: { ...host }, devices, guest: guest.digest() };
+  const { costs, host, vtl2TickHz, ...numbers } = checked;
+  // Left out at its default: states from before there was a tick go on.
+  const tick = vtl2TickHz === 0 ? {} : { vtl2TickHz };
+  return { backing: backing.name, backingOptions: { ...backing.options }, ...numbers, ...tick, costs: { ...costs.ticks }, host: { ...host }, devices, guest: guest.digest() };
 }

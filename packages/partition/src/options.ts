@@ -35,6 +35,8 @@ export interface PartitionOptions {
   readonly costs?: Readonly<Record<string, number>>;
   /** How the host behaves, which the guest and its paravisor do not trust. Default: honest. */
   readonly host?: HostOptions;
+  /** Frequency of the VTL2 kernel's scheduler tick, Hz, see `MachineOptions.vtl2TickHz`. 0 to 1000, default 0: none. */
+  readonly vtl2TickHz?: number;
   /** Whether the guest may enable VTL1 for itself (TLFS "Virtual Secure Mode"). Default true. */
   readonly guestVsm?: boolean;
   /** How guest code is executed: by the interpreter alone, translated, or translated where it is hot. Nothing of it shows but the time it takes. Default `auto`. */
@@ -56,6 +58,7 @@ export interface CheckedOptions {
   readonly costs: CostModel;
   readonly quantumTicks: number;
   readonly host: Required<HostOptions>;
+  readonly vtl2TickHz: number;
   /** The paravisor is told to leave the hardware timer alone. */
   readonly disableLowerVtlTimerVirt: boolean;
 }
@@ -66,17 +69,21 @@ const MAX_MEMORY_MIB = 3072;
 /** Clock arithmetic is exact in doubles up to this frequency. */
 const MAX_TSC_HZ = 100_000_000_000;
 
+/** Linux's highest CONFIG_HZ. */
+const MAX_VTL2_TICK_HZ = 1000;
+
 /** As long as any run lasts: the clock is exact up to here. */
 const MAX_QUANTUM = 2 ** 52;
 
 /** Fills in defaults. Throws `PartitionError` naming the option that is wrong. */
 export function checkOptions(options: PartitionOptions): CheckedOptions {
-  const { tscHz = 2_000_000_000, ips = 20_000_000, vps = 1, memoryMiB = 4, seed = 0, guestTimer = 'auto' } = options;
+  const { tscHz = 2_000_000_000, ips = 20_000_000, vps = 1, memoryMiB = 4, seed = 0, vtl2TickHz = 0, guestTimer = 'auto' } = options;
   requireInteger('tscHz', tscHz, 10_000_000, MAX_TSC_HZ);
   requireInteger('ips', ips, 1, tscHz);
   requireInteger('memoryMiB', memoryMiB, 1, MAX_MEMORY_MIB);
   requireInteger('seed', seed, 0, 0xffffffff);
   requireInteger('vps', vps, 1, MAX_VPS);
+  requireInteger('vtl2TickHz', vtl2TickHz, 0, MAX_VTL2_TICK_HZ);
   const { quantumTicks = Math.ceil((QUANTUM_INSTRUCTIONS * tscHz) / ips) } = options;
   requireInteger('quantumTicks', quantumTicks, 0, MAX_QUANTUM);
   const disabled = options.disableLowerVtlTimerVirt ?? false;
@@ -94,6 +101,7 @@ export function checkOptions(options: PartitionOptions): CheckedOptions {
     quantumTicks,
     costs: costsOf(options.costs ?? {}),
     host: hostOf(options.host ?? {}),
+    vtl2TickHz,
     disableLowerVtlTimerVirt: disabled || guestTimer === 'vmtime',
   };
 }

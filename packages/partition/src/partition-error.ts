@@ -13,7 +13,7 @@ export class PartitionError extends Error {
 }
 
 /** What can be refused: keys of `PartitionOptions`, and the state to be restored. */
-export type PartitionOptionName = 'guestTimer' | 'tscHz' | 'ips' | 'vps' | 'quantumTicks' | 'memoryMiB' | 'seed' | 'costs' | 'host' | 'state';
+export type PartitionOptionName = 'guestTimer' | 'tscHz' | 'ips' | 'vps' | 'quantumTicks' | 'vtl2TickHz' | 'memoryMiB' | 'seed' | 'costs' | 'host' | 'state';
 
 export type PartitionErrorCode =
   /** `guestTimer: 'hardware'` on a backing without one, or against an option that disables it. */

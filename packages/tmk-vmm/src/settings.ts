@@ -16,6 +16,9 @@ export interface SettingGroup {
 const { delayNs, repeatAfterNs, floodPeriodNs } = hostTimerFigures;
 const us = (ns: number): string => `${ns / 1000} µs`;
 
+/** CONFIG_HZ of OpenHCL's kernel (OHCL-Linux-Kernel, `hcl-x64.config`), which is started without `nohz_full`. */
+export const VTL2_TICK_HZ = 250;
+
 export const settingGroups = [
   {
     name: 'host',
@@ -32,7 +35,14 @@ export const settingGroups = [
   {
     name: 'partition',
     description: 'the partition, whatever its backing',
-    options: [{ name: 'guestVsm', values: ['on', 'off'], description: 'whether the guest may enable VTL1 for itself (TLFS "Virtual Secure Mode")' }],
+    options: [
+      { name: 'guestVsm', values: ['on', 'off'], description: 'whether the guest may enable VTL1 for itself (TLFS "Virtual Secure Mode")' },
+      {
+        name: 'vtl2Tick',
+        values: ['on', 'off'],
+        description: `the scheduler tick of VTL2's kernel, ${VTL2_TICK_HZ} Hz on each CPU that is not idle: on for boot, off for run and compare, whose exits all have a cause in the guest`,
+      },
+    ],
   },
 ] as const satisfies readonly SettingGroup[];
 
@@ -40,14 +50,21 @@ export const settingGroups = [
 export interface MachineChoices {
   /** As reports name them: `host.timer`. Only what was set. */
   readonly options: Readonly<Record<string, string>>;
-  readonly partition: Pick<PartitionOptions, 'host' | 'guestVsm'>;
+  readonly partition: Pick<PartitionOptions, 'host' | 'guestVsm' | 'vtl2TickHz'>;
 }
 
 /** The choices among checked settings; of one that is given twice the last counts. */
 export function machineChoices(settings: readonly BackingSetting[]): MachineChoices {
   const own = settings.filter(({ backing }) => settingGroups.some(({ name }) => name === backing));
   const options = Object.fromEntries(own.map(({ backing, option, value }) => [`${backing}.${option}`, value]));
-  const { 'host.timer': timer, 'host.answers': answers, 'partition.guestVsm': guestVsm } = options;
+  const { 'host.timer': timer, 'host.answers': answers, 'partition.guestVsm': guestVsm, 'partition.vtl2Tick': tick } = options;
   const host = { ...(timer === undefined ? {} : { timer }), ...(answers === undefined ? {} : { answers }) } as HostOptions;
-  return { options, partition: { host, ...(guestVsm === undefined ? {} : { guestVsm: guestVsm === 'on' }) } };
+  return {
+    options,
+    partition: {
+      host,
+      ...(guestVsm === undefined ? {} : { guestVsm: guestVsm === 'on' }),
+      ...(tick === undefined ? {} : { vtl2TickHz: tick === 'on' ? VTL2_TICK_HZ : 0 }),
+    },
+  };
 }

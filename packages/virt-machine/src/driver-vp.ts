@@ -60,6 +60,8 @@ export interface DriverVpParts {
   readonly callHostFromCurrent: () => void;
   /** The lower VTL that ran last. */
   readonly lastVtl: () => number;
+  /** Period of the kernel's scheduler tick, ns; 0 for a kernel that has none. */
+  readonly tickNs: number;
   /** The kernel executes XSETBV: its CPU has one XCR0 for all VTLs. False where it faults. */
   readonly writeXcr0: (value: ReadonlyU64) => boolean;
 }
@@ -81,6 +83,8 @@ export class DriverVp implements HclVp {
   readonly #page: RunPage;
   readonly #isolation: IsolationVp;
   readonly #pollTimer: KernelTimer;
+  /** The kernel's scheduler tick: it goes on while the CPU is busy, inside a lower VTL too, and stands still while it is idle (Linux, NO_HZ_IDLE). */
+  readonly #schedulerTick: KernelTimer | null;
   /** OS time, ns, the poll file's timer was last asked for. */
   readonly #pollTimeNs = new U64();
   #stand: Stand = Stand.User;
@@ -99,6 +103,7 @@ export class DriverVp implements HclVp {
     this.#pollTimer = parts.vp.timers.create(() => {
       this.#page.cancel = 1;
     });
+    this.#schedulerTick = parts.tickNs === 0 ? null : parts.vp.timers.create(() => this.#schedulerTick!.startAfter(parts.tickNs));
   }
 
   get vtl1ApicPage(): PrivatePage | undefined {
@@ -140,7 +145,10 @@ export class DriverVp implements HclVp {
         if (schedule.stopped) return RunStatus.Pending;
         if (this.#isCancelled()) return this.#cancelled();
         if (this.#page.flags & RunFlag.Halted) this.#startIdle();
-        else this.#stand = Stand.Entered;
+        else {
+          if (this.#schedulerTick?.started === false) this.#schedulerTick.startAfter(this.#parts.tickNs);
+          this.#stand = Stand.Entered;
+        }
       }
       const outcome = this.#stand === Stand.Idle ? this.#idle() : this.#isolation.enter();
       if (outcome === PathOutcome.Pending) return RunStatus.Pending;
@@ -159,6 +167,7 @@ export class DriverVp implements HclVp {
   #startIdle(): void {
     const { schedule, vp } = this.#parts;
     this.#isolation.beforeIdle();
+    this.#schedulerTick?.cancel();
     schedule.happenDue();
     // Arming the halt timer takes time: what came meanwhile is seen before the CPU halts.
     if (!vp.host.vtl2InterruptPending) vp.host.halt();

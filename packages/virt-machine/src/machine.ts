@@ -50,6 +50,11 @@ export interface MachineOptions {
   readonly quantumTicks?: number;
   /** Default: honest. */
   readonly host?: HostOptions;
+  /**
+   * Frequency of the VTL2 kernel's scheduler tick, Hz; OpenHCL's kernel has 250 (`CONFIG_HZ`), on each CPU that is not idle. Default 0: none, so that every
+   * exit has a cause in the guest.
+   */
+  readonly vtl2TickHz?: number;
   readonly observer?: MachineObserver;
   /** How guest code is executed; nothing of it shows. Default `auto`. */
   readonly cpu?: Executor;
@@ -127,7 +132,7 @@ export const MAX_VPS = 64;
 
 /** @throws {RangeError} for an impossible number of VPs, size of RAM, or time base. */
 export function createMachine(options: MachineOptions): Machine {
-  const { backing, ramBytes, tscHz = 2_000_000_000, ips = 20_000_000, vps: vpCount = 1, seed = 0, costs = defaultCosts, observer = silentMachineObserver } = options;
+  const { backing, ramBytes, tscHz = 2_000_000_000, ips = 20_000_000, vps: vpCount = 1, seed = 0, costs = defaultCosts, vtl2TickHz = 0, observer = silentMachineObserver } = options;
   const { timer: timerManner = 'honest', answers: answerManner = 'honest' } = options.host ?? {};
   checkTimeBase(tscHz, ips);
   if (!Number.isInteger(vpCount) || vpCount < 1 || vpCount > MAX_VPS) throw new RangeError(`a machine has 1 to ${MAX_VPS} VPs, not ${vpCount}`);
@@ -170,6 +175,7 @@ export function createMachine(options: MachineOptions): Machine {
       currentTick,
       callHostFromCurrent,
       lastVtl: () => vp.lastVtl,
+      tickNs: vtl2TickHz === 0 ? 0 : Math.round(1e9 / vtl2TickHz),
       writeXcr0: (value) => vp.writeXcr0(value),
     });
   });
