@@ -112,6 +112,42 @@ describe.each(everyConfiguration)('under every timer: %s', (configuration) => {
   });
 });
 
+describe.each(everyConfiguration)('an auto-EOI interrupt (%s)', (configuration) => {
+  const AUTO_EOI_VECTOR = 0x51;
+  const COUNTER = SMALL_GUEST_DATA + 0x800;
+  const IDTR = SMALL_GUEST_DATA + 0x600;
+  const word = (value: number): string => [0, 8, 16, 24].map((shift) => ((value >>> shift) & 0xff).toString(16).padStart(2, '0')).join('');
+  /** inc dword [counter]; iretq: no EOI, for either vector. It is at the start, behind a jump over it. */
+  const handler = `eb09 ff0425 ${word(COUNTER)} 48cf`;
+  /** Two timers due at the same time: STIMER0 in direct mode, STIMER1 by message to SINT2, whose vector is higher and auto-EOI. */
+  const bothAtOnce = wrmsr(0x40000092, AUTO_EOI_VECTOR | (1 << 17)) + wrmsr(0x400000b0, ONE_SHOT | 8) + wrmsr(0x400000b2, 0x20008) + [0x400000b1, 0x400000b3].map((msr) => wrmsr(msr, 5 * MILLISECOND)).join('');
+  /** Spins until the counter is 2, then completes. */
+  const spinForBoth = `833c25 ${word(COUNTER)} 02 75f6 48bb 0000ffff00000000 c703 ${word(SMALL_GUEST_DATA)}`;
+
+  function guest() {
+    const data = new Uint8Array(0x900);
+    data.set([2, 0, 0, 0, 1]);
+    const gate = [2, 0, 8, 0, 0, 0x8e, 0x20, 0];
+    for (const vector of [VECTOR, AUTO_EOI_VECTOR]) data.set(gate, 16 * vector);
+    const view = new DataView(data.buffer);
+    view.setUint16(0x600, 0x5ff, true);
+    view.setUint32(0x602, SMALL_GUEST_DATA, true);
+    return smallGuest(machineCode(handler, 'bc 00001f00', `0f011c25 ${word(IDTR)}`, enableX2apic, bothAtOnce, 'fb', spinForBoth, SPIN), data);
+  }
+
+  it('hazard: what waits behind it comes with the next exit, and never to a guest that spins', () => {
+    const { outcome, partition } = runImage(guest(), 0, configuration, { timeoutNs: 50e6 });
+    expect(outcome.kind).toBe('timeout');
+    expect(partition.timers.expired).toBe(2);
+  });
+
+  it("the scheduler tick of VTL2's kernel is such an exit (vtl2TickHz)", () => {
+    const { outcome, partition } = runImage(guest(), 0, configuration, { timeoutNs: 50e6, vtl2TickHz: 250 });
+    expect(outcome.kind).toBe('passed');
+    expect(partition.virtualNs).toBeLessThan(9.1e6);
+  });
+});
+
 describe('under the TDX hardware timer', () => {
   it('hazard: a timer that was stopped still ends a run once: a stray exit 52', () => {
     const guest = smallGuest(machineCode(enableX2apic, startTimer(ONE_SHOT, MILLISECOND), stopTimer, SPIN));

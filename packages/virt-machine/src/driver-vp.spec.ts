@@ -92,7 +92,7 @@ let page: RunPage;
 
 beforeEach(() => build(defaultCosts));
 
-function build(costs: CostModel): void {
+function build(costs: CostModel, tickNs = 0): void {
   clock = new VpClock(TSC_HZ, TSC_HZ);
   const events = new EventQueue();
   ledger = new Ledger(1, silentMachineObserver, []);
@@ -115,6 +115,7 @@ function build(costs: CostModel): void {
     currentTick: () => clock.now,
     callHostFromCurrent: () => host.call(ExitReason.tdvmcall),
     lastVtl: () => 0,
+    tickNs,
     writeXcr0: (value) => value.lo === 1,
   });
 }
@@ -362,5 +363,44 @@ describe('the rest of the line', () => {
   it('charges a TDCALL its way into the kernel and back, and passes its errno on', () => {
     expect(driver.tdcall(newTdcallArgument())).toBe(Errno.EINVAL);
     expect(clock.now).toBe(cost.userToKernel + cost.kernelToUser);
+  });
+});
+
+describe("the scheduler tick of VTL2's kernel", () => {
+  const TICK_NS = 4_000_000;
+  const TICK = (TICK_NS * TSC_HZ) / 1e9;
+  beforeEach(() => build(defaultCosts, TICK_NS));
+
+  it('goes on inside a run: an arm and an expiry at the host each, and the lower VTL is left each time (Linux, CONFIG_HZ)', () => {
+    isolation.entries.push(runUntilInterrupted(PathOutcome.Again), runUntilInterrupted(PathOutcome.Again), runUntilInterrupted(PathOutcome.Exit));
+    expect(driver.run()).toBe(RunStatus.Finished);
+    expect(isolation.calls).toEqual(['enter', 'enter', 'enter']);
+    expect([hostExits('timer_arm'), hostExits('timer_expiry')]).toEqual([4, 3]);
+    expect(clock.now).toBeGreaterThan(3 * TICK);
+    expect(clock.now).toBeLessThan(3 * TICK + 0.01 * TICK);
+  });
+
+  it('keeps its phase over runs that end before it', () => {
+    driver.run();
+    const due = clock.now;
+    driver.run();
+    expect(hostExits('timer_arm')).toBe(1);
+    let came = 0;
+    isolation.entries.push(() => {
+      const outcome = runUntilInterrupted(PathOutcome.Exit)();
+      came = clock.now;
+      return outcome;
+    });
+    driver.run();
+    expect(came).toBeLessThan(due + TICK);
+  });
+
+  it('stands still while the CPU is idle, and its stale expiry wakes nobody twice (Linux, NO_HZ_IDLE)', () => {
+    driver.run();
+    page.flags = RunFlag.Halted;
+    isolation.onIdle = () => schedule.at(clock.now + 10 * TICK, () => driver.wake());
+    driver.run();
+    expect(hostExits('timer_arm')).toBe(1);
+    expect(hostExits('timer_expiry')).toBeLessThanOrEqual(1);
   });
 });
