@@ -1,4 +1,5 @@
 /** One VP's virtual time stamp counter. */
+import { floorQuotient } from './exact-division.js';
 
 /** The highest TSC frequency the arithmetic is exact for, Hz. */
 export const MAX_TSC_HZ = 1e12;
@@ -110,10 +111,4 @@ export class VpClock {
     while (n > 0 && this.after(n - 1) >= tick) n--;
     return n;
   }
-}
-
-/** floor(dividend / divisor) for integers with dividend below 2^52 + divisor: the rounded quotient can be one too high. */
-function floorQuotient(dividend: number, divisor: number): number {
-  const quotient = Math.floor(dividend / divisor);
-  return quotient * divisor > dividend ? quotient - 1 : quotient;
 }

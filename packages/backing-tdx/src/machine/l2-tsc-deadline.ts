@@ -19,7 +19,8 @@ export type L2TscDeadlineState = { readonly field: string; readonly shadow: stri
 /** A deadline field with its shadow in native TSC. A failed write leaves both as they were. */
 export class L2TscDeadline {
   readonly #conversion: TscConversion;
-  readonly #rate: number;
+  /** Native ticks of one count of the timer. */
+  readonly #unit: number;
   readonly #field = new U64().setParts(ALL_ONES, ALL_ONES);
   readonly #shadow = new U64();
   readonly #converted = new U64();
@@ -27,7 +28,7 @@ export class L2TscDeadline {
 
   constructor(conversion: TscConversion, rate: number = PREEMPTION_TIMER_RATE) {
     this.#conversion = conversion;
-    this.#rate = rate;
+    this.#unit = 2 ** rate;
   }
 
   /** The value last written with success; all ones after reset. */
@@ -85,7 +86,7 @@ export class L2TscDeadline {
     const ahead = this.#ahead.set(nativeNow);
     if (!ahead.isBefore(this.#shadow)) return 0;
     ahead.set(this.#shadow).sub(nativeNow);
-    const ticks = ((ahead.hi >>> 0) * TWO_32 + (ahead.lo >>> 0)) / 2 ** this.#rate;
+    const ticks = ((ahead.hi >>> 0) * TWO_32 + (ahead.lo >>> 0)) / this.#unit;
     return Math.min(Math.floor(ticks), PREEMPTION_TIMER_MAXIMUM);
   }
 
@@ -94,7 +95,7 @@ export class L2TscDeadline {
    * ticks or as few as one.
    */
   expiry(nativeNow: ReadonlyU64, timer: number, out: U64): void {
-    const unit = 2 ** this.#rate;
+    const unit = this.#unit;
     out.setParts(nativeNow.lo & ~(unit - 1), nativeNow.hi).add(this.#ahead.setNumber(timer * unit));
   }
 }
