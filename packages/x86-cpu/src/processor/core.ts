@@ -19,6 +19,9 @@ import { Stack } from './stack.js';
 export const SYSTEM_FLAGS =
   Flag.tf | Flag.if | Flag.df | Flag.iopl | Flag.nt | Flag.rf | Flag.ac | Flag.vif | Flag.vip | Flag.id;
 
+/** The arithmetic flags are bits already. */
+const FLAGS_READY = flagCode(FlagKind.Ready, 4);
+
 /** An event on its way through the IDT. */
 export interface PendingEvent {
   /** `EventType`. */
@@ -79,6 +82,8 @@ export class Core {
   hi = 0;
   readonly #bytes = new Uint8Array(16);
   readonly #view = new DataView(this.#bytes.buffer);
+  /** The whole memory. */
+  readonly #words: Int32Array;
   /** For pushes and pops of one instruction or delivery at a time. */
   readonly stack: Stack;
   readonly #modes: ExecutionModes;
@@ -96,6 +101,7 @@ export class Core {
     forget: () => void,
   ) {
     this.registers = registers;
+    this.#words = new Int32Array(registers.bytes.buffer);
     this.mmu = mmu;
     this.fault = mmu.fault;
     this.debug = mmu.debug;
@@ -128,14 +134,15 @@ export class Core {
   }
 
   readFlags(): number {
-    this.#makeFlagsReady(this.registers.start);
-    return (this.registers.lo(StateOffset.flagA) & ARITHMETIC_FLAGS) | (this.registers.systemFlags & SYSTEM_FLAGS) | Flag.fixed;
+    const { registers } = this;
+    if (registers.lo(StateOffset.flagKind) !== FLAGS_READY) this.#makeFlagsReady(registers.start);
+    return (registers.lo(StateOffset.flagA) & ARITHMETIC_FLAGS) | (registers.systemFlags & SYSTEM_FLAGS) | Flag.fixed;
   }
 
   writeFlags(value: number): void {
     const { registers } = this;
     registers.set(StateOffset.flagA, value & ARITHMETIC_FLAGS, 0);
-    registers.i32[StateOffset.flagKind >> 2] = flagCode(FlagKind.Ready, 4);
+    registers.i32[StateOffset.flagKind >> 2] = FLAGS_READY;
     this.writeSystemFlags(value);
   }
 
@@ -197,12 +204,20 @@ export class Core {
   }
 
   read32(linear: Linear, access: number): number {
+    const at = this.mmu.inPlace(linear, 4, access);
+    if (at >= 0 && (at & 3) === 0) return this.#words[at >>> 2]!;
     this.mmu.read(linear, 4, access, this.#bytes);
     return this.#view.getInt32(0, true);
   }
 
   /** Leaves the halves in `lo` and `hi`. */
   read64(linear: Linear, access: number): void {
+    const at = this.mmu.inPlace(linear, 8, access);
+    if (at >= 0 && (at & 3) === 0) {
+      this.lo = this.#words[at >>> 2]!;
+      this.hi = this.#words[(at >>> 2) + 1]!;
+      return;
+    }
     this.mmu.read(linear, 8, access, this.#bytes);
     this.lo = this.#view.getInt32(0, true);
     this.hi = this.#view.getInt32(4, true);
@@ -210,6 +225,10 @@ export class Core {
 
   /** Reads 1, 2, 4 or 8 bytes into `lo` and `hi`, zero-extended. */
   readSized(linear: Linear, size: number, access: number): void {
+    if (size === 8) {
+      this.read64(linear, access);
+      return;
+    }
     this.#view.setInt32(0, 0, true);
     this.#view.setInt32(4, 0, true);
     this.mmu.read(linear, size, access, this.#bytes);
@@ -219,6 +238,14 @@ export class Core {
 
   /** Writes the low `size` bytes, at most 8, of two halves. */
   writeSized(linear: Linear, size: number, lo: number, hi: number, access: number): void {
+    if (size === 8) {
+      const at = this.mmu.inPlace(linear, 8, access | PageAccess.Write);
+      if (at >= 0 && (at & 3) === 0) {
+        this.#words[at >>> 2] = lo;
+        this.#words[(at >>> 2) + 1] = hi;
+        return;
+      }
+    }
     this.#view.setInt32(0, lo, true);
     this.#view.setInt32(4, hi, true);
     this.mmu.write(linear, size, access, this.#bytes);

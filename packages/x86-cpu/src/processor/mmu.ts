@@ -313,6 +313,34 @@ export class Mmu implements PhysicalAccess {
     return gpa;
   }
 
+  /**
+   * Whether an access of a system instruction is one that the bank of the current mode is for. Descriptor tables and inner stacks are a supervisor's
+   * whoever runs; implicit accesses and RFLAGS.AC do not go together.
+   */
+  #fitsBank(access: number): boolean {
+    return this.#bankNumber === ((access & PageAccess.User) === 0 ? TlbBank.supervisor : TlbBank.user);
+  }
+
+  /**
+   * Where in memory a system instruction's access lies, if the TLB knows and nothing has to be looked at but the translation; −1 if not: `read` and
+   * `write` then do it, and fill the TLB.
+   */
+  inPlace(linear: Linear, size: number, access: number): number {
+    const lo = lowHalf(linear);
+    if (!this.#fitsBank(access) || this.debug.watchesData || this.#aligned || (lo & (PAGE_BYTES - 1)) + size > PAGE_BYTES) return -1;
+    const word = this.#entry(linear, (access & PageAccess.Write) === 0 ? 0 : TLB_WRITE);
+    const i32 = this.#i32;
+    if (i32[word] !== (lo & -PAGE_BYTES) || i32[word + 1] !== highHalf(linear)) return -1;
+    return (lo + i32[word + 2]!) >>> 0;
+  }
+
+  /** Keeps the translation of a system instruction's access. */
+  #keep(linear: Linear, gpa: number, access: number): void {
+    if (!this.#fitsBank(access)) return;
+    if ((access & PageAccess.Write) === 0) this.#fill(linear, gpa, 0);
+    else if (!this.#space.holdsCode(Math.floor(gpa / PAGE_BYTES))) this.#fill(linear, gpa, TLB_WRITE);
+  }
+
   /** Translates both pages of an access that crosses from one to the next. */
   #translateCrossing(linear: Linear, size: number, access: number): boolean {
     if (!isCanonical(linear + size - 1)) {
@@ -470,6 +498,7 @@ export class Mmu implements PhysicalAccess {
     this.#requireCanonicalEnd(linear, size);
     this.#requireAccess(linear, size, access);
     let gpa = this.#locate(linear, access);
+    this.#keep(linear, gpa, access);
     for (let i = 0; i < size; i++) {
       if (i > 0 && (lowHalf(linear + i) & (PAGE_BYTES - 1)) === 0) gpa = this.#locate(this.#wrap(linear + i), access) - i;
       out[i] = u8[ramStart + gpa + i]!;
@@ -484,6 +513,7 @@ export class Mmu implements PhysicalAccess {
     const part = this.#crosses(linear, size) ? this.#firstPart(linear) : size;
     const gpa = this.#locate(linear, access | PageAccess.Write);
     const next = part < size ? this.#locate(this.#wrap(linear + part), access | PageAccess.Write) : 0;
+    this.#keep(linear, gpa, access | PageAccess.Write);
     this.#space.beforeWrite(gpa, part);
     for (let i = 0; i < part; i++) u8[ramStart + gpa + i] = data[i]!;
     if (part === size) return;
