@@ -45,7 +45,7 @@ export const ApicBase = { Bsp: 1 << 8, X2apic: 1 << 10, Enable: 1 << 11 } as con
 export const Svr = { VectorMask: 0xff, SoftwareEnable: 1 << 8 } as const;
 
 /** Local vector table entries. */
-export const Lvt = { VectorMask: 0xff, DeliveryMask: 7 << 8, DeliveryPending: 1 << 12, Masked: 1 << 16, TimerModeMask: 3 << 17, TimerPeriodic: 1 << 17 } as const;
+export const Lvt = { VectorMask: 0xff, DeliveryShift: 8, DeliveryMask: 7 << 8, DeliveryPending: 1 << 12, LevelTriggered: 1 << 15, Masked: 1 << 16, TimerModeMask: 3 << 17, TimerPeriodic: 1 << 17 } as const;
 
 /** Interrupt command register, low half. */
 export const Icr = {

@@ -69,6 +69,7 @@ export function createPartition(options: PartitionOptions): Partition {
     },
     onLevelEoi: (listener) => void levelEoiListeners.push(listener),
     signalMsi: (address, data) => paravisor.signalMsi(address, data),
+    pulseLint: (vp, pin) => paravisor.pulseLint(vp, pin),
     end,
     vps: checked.vps,
     synic: {

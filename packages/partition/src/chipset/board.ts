@@ -12,6 +12,8 @@ export interface Board {
   schedule(tick: number, happen: (tick: number) => void): () => void;
   /** An interrupt message to the local APICs of VTL0, see `Paravisor.signalMsi`. */
   signalMsi(address: number, data: number): void;
+  /** A pulse at LINT pin 0 or 1 of a VP's local APIC, see `Paravisor.pulseLint`. */
+  pulseLint(vp: number, pin: 0 | 1): void;
   /** Calls `listener` when a local APIC of VTL0 ends a level-triggered interrupt. */
   onLevelEoi(listener: (vector: number) => void): void;
   /** Ends the partition. */

@@ -37,6 +37,7 @@ beforeEach(() => {
       return () => void (due = due.filter((other) => other !== event));
     },
     signalMsi: (address, data) => void log.push(`msi ${address.toString(16)} ${data.toString(16)}`),
+    pulseLint: (vp, pin) => void log.push(`lint${pin} of ${vp}`),
     onLevelEoi: (listener) => void (endLevel = listener),
     end: ({ kind, exitStatus }) => void log.push(`${kind} ${exitStatus}`),
     synic: { ports: () => synicPorts, signalSint: (vp, sint) => void log.push(`sint ${vp}.${sint}`) },
@@ -116,6 +117,166 @@ describe('8254', () => {
     bus.writePort(0x43, 1, 0x00);
     const latched = bus.readPort(0x40, 1) | (bus.readPort(0x40, 1) << 8);
     expect(latched).toBe(4000);
+  });
+});
+
+describe('8254, read-back and BCD', () => {
+  const load = (control: number, low: number, high: number): void => {
+    bus.writePort(0x43, 1, control);
+    bus.writePort(0x40, 1, low);
+    bus.writePort(0x40, 1, high);
+  };
+
+  it('a read-back command latches the state, then the count: output, null count, access, mode, BCD (8254, read-back)', () => {
+    bus.writePort(0x43, 1, 0x34);
+    bus.writePort(0x43, 1, 0xe2);
+    expect(bus.readPort(0x40, 1)).toBe(0xf4);
+    load(0x30, 0x10, 0x00);
+    bus.writePort(0x43, 1, 0xc2);
+    now = Math.ceil((20 / 1193182) * TSC_HZ);
+    expect([bus.readPort(0x40, 1), bus.readPort(0x40, 1), bus.readPort(0x40, 1)]).toEqual([0x30, 0x10, 0x00]);
+    bus.writePort(0x43, 1, 0xe2);
+    expect(bus.readPort(0x40, 1)).toBe(0xb0);
+  });
+
+  it('a count in BCD is loaded and read as four digits, and zero is ten thousand (8254, control word)', () => {
+    load(0x35, 0x00, 0x10);
+    now = Math.ceil((1.5 / 1193182) * TSC_HZ);
+    bus.writePort(0x43, 1, 0x00);
+    expect([bus.readPort(0x40, 1), bus.readPort(0x40, 1)]).toEqual([0x99, 0x09]);
+    expect(due[0]!.tick).toBe(Math.ceil((1000 / 1193182) * TSC_HZ));
+    due = [];
+    const since = Math.floor((now / TSC_HZ) * 1193182);
+    load(0x35, 0x00, 0x00);
+    expect(due[0]!.tick).toBe(Math.ceil(((since + 10000) / 1193182) * TSC_HZ));
+  });
+});
+
+describe('the pair of 8259s (8259A)', () => {
+  const setUp = (masterMask: number, slaveMask: number, mode = 1): void => {
+    const words = [[0x20, 0x11], [0x21, 0x20], [0x21, 4], [0x21, mode], [0xa0, 0x11], [0xa1, 0x28], [0xa1, 2], [0xa1, mode], [0x21, masterMask], [0xa1, slaveMask]] as const;
+    for (const [port, value] of words) bus.writePort(port, 1, value);
+  };
+  const irr = (port = 0x20): number => (bus.writePort(port, 1, 0x0a), bus.readPort(port, 1));
+  const isr = (port = 0x20): number => (bus.writePort(port, 1, 0x0b), bus.readPort(port, 1));
+  const poll = (port = 0x20): number => (bus.writePort(port, 1, 0x0c), bus.readPort(port, 1));
+  const pulses = (): number => log.filter((entry) => entry === 'lint0 of 0').length;
+
+  it('pulses LINT0 of the first VP when an unmasked line rises, and not for a masked one', () => {
+    setUp(0xff, 0xff);
+    line(5, 1);
+    expect([pulses(), irr()]).toEqual([0, 0x20]);
+    bus.writePort(0x21, 1, 0xdf);
+    expect(pulses()).toBe(1);
+    line(5, 0);
+    expect(irr()).toBe(0);
+    line(5, 1);
+    expect(pulses()).toBe(2);
+  });
+
+  it('a poll takes the highest request into service, which holds back those below until its end', () => {
+    setUp(0, 0);
+    line(5, 1);
+    line(3, 1);
+    expect([poll(), isr(), poll()]).toEqual([0x83, 0x08, 0]);
+    bus.writePort(0x20, 1, 0x20);
+    expect([isr(), poll()]).toEqual([0, 0x85]);
+    bus.writePort(0x20, 1, 0x65);
+    expect(isr()).toBe(0);
+  });
+
+  it('the slave comes in at line 2 of the master', () => {
+    setUp(0, 0);
+    line(8, 1);
+    expect([pulses(), irr(), irr(0xa0)]).toEqual([1, 4, 1]);
+    expect([poll(), poll(0xa0), isr(), isr(0xa0)]).toEqual([0x82, 0x80, 4, 1]);
+  });
+
+  it('automatic EOI leaves nothing in service; a rotation at the end puts the line last', () => {
+    setUp(0, 0, 3);
+    line(5, 1);
+    expect([poll(), isr()]).toEqual([0x85, 0]);
+    setUp(0, 0);
+    line(3, 0);
+    line(5, 0);
+    line(3, 1);
+    line(5, 1);
+    poll();
+    bus.writePort(0x20, 1, 0xa0);
+    line(3, 0);
+    line(3, 1);
+    expect(poll()).toBe(0x85);
+  });
+
+  it('a line made level-triggered by ELCR asks as long as it is high; lines 0 to 2, 8 and 13 stay edges (82371)', () => {
+    setUp(0, 0);
+    bus.writePort(0x4d0, 1, 0xff);
+    bus.writePort(0x4d1, 1, 0xff);
+    expect([bus.readPort(0x4d0, 1), bus.readPort(0x4d1, 1)]).toEqual([0xf8, 0xde]);
+    line(5, 1);
+    expect([poll(), irr()]).toEqual([0x85, 0x20]);
+    bus.writePort(0x20, 1, 0x20);
+    expect(poll()).toBe(0x85);
+  });
+
+  it('is the same after a restore', () => {
+    setUp(0, 0);
+    line(5, 1);
+    poll();
+    const saved = bus.save();
+    bus.writePort(0x20, 1, 0x20);
+    bus.restore(saved);
+    expect(isr()).toBe(0x20);
+  });
+});
+
+describe('the clock’s setting and interrupts (MC146818A)', () => {
+  const cmos = (index: number, value?: number): number => {
+    bus.writePort(0x70, 1, index);
+    if (value !== undefined) bus.writePort(0x71, 1, value);
+    return bus.readPort(0x71, 1);
+  };
+  const happenNext = (): void => {
+    const [event] = due.splice(0, 1);
+    now = event!.tick;
+    event!.happen(now);
+  };
+
+  it('can be set, and goes on from there', () => {
+    cmos(11, 0x06);
+    for (const [index, value] of [[0x32, 20], [9, 26], [8, 11], [7, 23], [4, 1], [2, 59], [0, 58]] as const) cmos(index, value);
+    now = 3 * TSC_HZ;
+    expect([0x32, 9, 8, 7, 4, 2, 0, 6].map((index) => cmos(index))).toEqual([20, 26, 11, 23, 2, 0, 1, 2]);
+  });
+
+  it('interrupts on line 8 at each period of register A until C is read', () => {
+    ioApic(0x20, 0x38);
+    cmos(10, 0x2f);
+    cmos(11, 0x42);
+    happenNext();
+    expect([now, log.at(-1)]).toEqual([TSC_HZ / 2, 'msi fee00000 38']);
+    happenNext();
+    expect(log.filter((entry) => entry.endsWith(' 38'))).toHaveLength(1);
+    expect(cmos(12)).toBe(0xd0);
+    expect(cmos(12)).toBe(0);
+    happenNext();
+    expect(log.filter((entry) => entry.endsWith(' 38'))).toHaveLength(2);
+  });
+
+  it('an alarm comes at its second; a register with bits 7:6 set matches always', () => {
+    for (const [index, value] of [[1, 0x03], [3, 0xff], [5, 0xc0], [11, 0x22]] as const) cmos(index, value);
+    for (let second = 1; second <= 2; second++) happenNext();
+    expect(log).not.toContain('lint0 of 0');
+    expect(cmos(12) & 0x20).toBe(0);
+    happenNext();
+    expect([now / TSC_HZ, cmos(12)]).toEqual([3, 0xf0]);
+  });
+
+  it('announces an update by bit 7 of register A', () => {
+    now = 0.5 * TSC_HZ;
+    expect(cmos(10) & 0x80).toBe(0);
+    now = 0.9995 * TSC_HZ;
+    expect(cmos(10) & 0x80).toBe(0x80);
   });
 });
 

@@ -3,6 +3,7 @@ import type { Board } from './board.js';
 import type { BusDevice } from './chipset.js';
 import { DebugExit, debugExitStatus } from './debug-exit.js';
 import { HypervTestdev } from './hyperv-testdev.js';
+import { sharedLines } from './interrupt-lines.js';
 import type { InterruptLines } from './interrupt-lines.js';
 import { IoApic } from './io-apic.js';
 import { PcTestdev } from './pc-testdev.js';
@@ -33,8 +34,10 @@ export function pcChipset({ serial, testDevices = ['isa-debug-exit'], rtcSeconds
   return (board) => {
     const ioApic = new IoApic((address, data) => board.signalMsi(address, data));
     board.onLevelEoi((vector) => ioApic.endOfInterrupt(vector));
-    const rtc = new RtcCmos({ startSeconds: rtcSeconds, elapsedSeconds: () => Math.floor(board.now / board.tscHz) });
-    return [new Serial16550(serial), new PostCode(), ioApic, new Pic8259(), new Pit8254(board, ioApic), rtc, ...testDevices.map((name) => testDevice(name, board, ioApic))];
+    const pic = new Pic8259(() => board.pulseLint(0, 0));
+    const lines = sharedLines(ioApic, pic);
+    const devices = [new Serial16550(serial, lines), new PostCode(), ioApic, pic, new Pit8254(board, lines), new RtcCmos(board, lines, rtcSeconds)];
+    return [...devices, ...testDevices.map((name) => testDevice(name, board, lines))];
   };
 }
 

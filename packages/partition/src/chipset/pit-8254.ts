@@ -14,11 +14,11 @@ const TIMER_LINE = 0;
 const Access = { Latch: 0, Low: 1, High: 2, Both: 3 } as const;
 const READ_BACK = 3;
 
-type ChannelState = { mode: number; access: number; reload: number; low: number; highNext: boolean; latched: number; readHigh: boolean; start: number; gate: boolean; stopped: number };
+type ChannelState = { mode: number; access: number; reload: number; low: number; highNext: boolean; latched: number; readHigh: boolean; start: number; gate: boolean; stopped: number; bcd: boolean; status: number };
 
 /** One channel: what was programmed, and since when it counts. */
 class Channel {
-  state: ChannelState = { mode: 3, access: Access.Both, reload: 0x10000, low: 0, highNext: false, latched: -1, readHigh: false, start: -1, gate: true, stopped: 0 };
+  state: ChannelState = { mode: 3, access: Access.Both, reload: 0x10000, low: 0, highNext: false, latched: -1, readHigh: false, start: -1, gate: true, stopped: 0, bcd: false, status: -1 };
 
   /** Modes 2 and 3 begin again at zero. */
   get periodic(): boolean {
@@ -32,10 +32,16 @@ class Channel {
   }
 
   value(now: number): number {
-    const { reload, mode } = this.state;
+    const { reload, mode, bcd } = this.state;
     const elapsed = this.elapsed(now);
-    if (!this.periodic) return (reload - elapsed) & 0xffff;
-    return mode === 2 ? (reload - (elapsed % reload)) & 0xffff : (reload - ((2 * elapsed) % reload)) & 0xfffe;
+    const left = !this.periodic ? reload - elapsed : mode === 2 ? reload - (elapsed % reload) : (reload - ((2 * elapsed) % reload)) & ~1;
+    return bcd ? toBcd(((left % WHOLE_COUNT.bcd) + WHOLE_COUNT.bcd) % WHOLE_COUNT.bcd) : left & 0xffff;
+  }
+
+  /** The state that a read-back command latches. */
+  status(now: number): number {
+    const { access, mode, bcd, start } = this.state;
+    return (this.output(now) ? Status.Output : 0) | (start < 0 ? Status.NullCount : 0) | (access << 4) | (mode << 1) | (bcd ? 1 : 0);
   }
 
   output(now: number): boolean {
@@ -57,7 +63,17 @@ class Channel {
   }
 }
 
-/** Counts in binary only. Channel 0's interrupt is line 0; channel 2 speaks to nobody. */
+/** Four decimal digits, and back. */
+const toBcd = (value: number): number => (Math.floor(value / 1000) % 10 << 12) | (Math.floor(value / 100) % 10 << 8) | (Math.floor(value / 10) % 10 << 4) | value % 10;
+const fromBcd = (value: number): number => (value >>> 12) * 1000 + ((value >>> 8) & 15) * 100 + ((value >>> 4) & 15) * 10 + (value & 15);
+/** What a count of zero stands for. */
+const WHOLE_COUNT = { binary: 0x10000, bcd: 10000 } as const;
+/** Read-back command: bit 5 clear latches counts, bit 4 clear states. */
+const ReadBack = { NoCount: 0x20, NoStatus: 0x10 } as const;
+/** A state: the output, and that what was programmed has not been loaded yet; below are the access, mode and BCD bits of the control word. */
+const Status = { Output: 0x80, NullCount: 0x40 } as const;
+
+/** Channel 0's interrupt is line 0; channel 2 speaks to nobody. */
 export class Pit8254 implements PortDevice {
   readonly ports = [[BASE, CONTROL], [SYSTEM_CONTROL, SYSTEM_CONTROL]] as const;
   readonly byteWide = true;
@@ -80,6 +96,11 @@ export class Pit8254 implements PortDevice {
     if (port === CONTROL) return 0xff;
     const channel = this.#channels[port - BASE]!;
     const { state } = channel;
+    if (state.status >= 0) {
+      const { status } = state;
+      state.status = -1;
+      return status;
+    }
     const value = state.latched >= 0 ? state.latched : channel.value(this.#now);
     const high = state.access === Access.High || (state.access === Access.Both && state.readHigh);
     if (state.access === Access.Both) state.readHigh = !state.readHigh;
@@ -121,21 +142,29 @@ export class Pit8254 implements PortDevice {
   #control(value: number): void {
     const index = value >>> 6;
     if (index === READ_BACK) {
-      // Bit 5 clear latches the counts of the channels of bits 3:1; the status is not modelled.
-      for (let channel = 0; channel < 3; channel++) if ((value & (2 << channel)) !== 0 && (value & 0x20) === 0) this.#latch(channel);
+      for (let channel = 0; channel < 3; channel++) {
+        if ((value & (2 << channel)) === 0) continue;
+        if ((value & ReadBack.NoCount) === 0) this.#latch(channel);
+        if ((value & ReadBack.NoStatus) === 0) this.#latchStatus(channel);
+      }
       return;
     }
     const access = (value >>> 4) & 3;
     if (access === Access.Latch) return this.#latch(index);
     const { state } = this.#channels[index]!;
     const mode = (value >>> 1) & 7;
-    Object.assign(state, { access, mode: mode > 5 ? mode & 3 : mode, highNext: false, readHigh: false, latched: -1, start: -1 });
+    Object.assign(state, { access, mode: mode > 5 ? mode & 3 : mode, bcd: (value & 1) !== 0, highNext: false, readHigh: false, latched: -1, status: -1, start: -1 });
     if (index === 0) this.#disarm();
   }
 
   #latch(index: number): void {
     const channel = this.#channels[index]!;
     if (channel.state.latched < 0) channel.state.latched = channel.value(this.#now);
+  }
+
+  #latchStatus(index: number): void {
+    const channel = this.#channels[index]!;
+    if (channel.state.status < 0) channel.state.status = channel.status(this.#now);
   }
 
   #load(index: number, value: number): void {
@@ -147,7 +176,7 @@ export class Pit8254 implements PortDevice {
     }
     state.highNext = false;
     const count = state.access === Access.Low ? value : state.access === Access.High ? value << 8 : (value << 8) | state.low;
-    state.reload = count === 0 ? 0x10000 : count;
+    state.reload = (state.bcd ? fromBcd(count) : count) || WHOLE_COUNT[state.bcd ? 'bcd' : 'binary'];
     state.start = this.#now;
     state.stopped = 0;
     if (index !== 0) return;

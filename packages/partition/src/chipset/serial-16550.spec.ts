@@ -2,7 +2,8 @@ import { expect, it } from 'vitest';
 import { Serial16550 } from './serial-16550.js';
 
 const sent: number[] = [];
-const make = () => ((sent.length = 0), new Serial16550((byte) => void sent.push(byte)));
+let line: boolean;
+const make = () => ((sent.length = 0), (line = false), new Serial16550((byte) => void sent.push(byte), { set: (number, level) => void (number === 4 && (line = level)) }));
 
 it('sends each byte at once and is ready for the next (PC16550D, LSR)', () => {
   const port = make();
@@ -46,4 +47,26 @@ it('goes on in a restored partition as it was', () => {
   const other = make();
   other.restore(JSON.parse(JSON.stringify(port.save())) as ReturnType<Serial16550['save']>);
   expect(other.readPort(0x3f9)).toBe(0x12);
+});
+
+it('interrupts on line 4 when the transmitter is empty, until IIR is read, and again after each byte; only with OUT2 (PC16550D, IER and IIR)', () => {
+  const port = make();
+  port.writePort(0x3f9, 1, 2);
+  expect(line).toBe(false);
+  port.writePort(0x3fc, 1, 0x0b);
+  expect(line).toBe(true);
+  expect([port.readPort(0x3fa), line, port.readPort(0x3fa)]).toEqual([2, false, 1]);
+  port.writePort(0x3f8, 1, 0x41);
+  expect([line, sent]).toEqual([true, [0x41]]);
+  port.writePort(0x3f9, 1, 0);
+  expect([line, port.readPort(0x3fa)]).toEqual([false, 1]);
+});
+
+it('a received byte comes before the empty transmitter in IIR, and goes with the byte', () => {
+  const port = make();
+  port.writePort(0x3fc, 1, 0x1b);
+  port.writePort(0x3f9, 1, 3);
+  port.writePort(0x3f8, 1, 0x55);
+  expect([port.readPort(0x3fa), port.readPort(0x3f8), port.readPort(0x3fa), port.readPort(0x3fa)]).toEqual([4, 0x55, 2, 1]);
+  expect(line).toBe(false);
 });

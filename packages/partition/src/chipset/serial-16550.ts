@@ -1,6 +1,7 @@
 /** A serial port: the 16550 as its output is used (National Semiconductor PC16550D data sheet, section 8). */
 import type { Plain } from '@paravisor/hcl-protocol';
 import type { PortDevice } from './chipset.js';
+import type { InterruptLines } from './interrupt-lines.js';
 
 const COM1 = 0x3f8;
 /** Register offsets; the first two are the divisor latch while LCR.DLAB is set. */
@@ -12,6 +13,13 @@ const LOOPBACK = 0x10;
 const FIFO_ENABLE = 0x01;
 /** IIR: nothing pending; bits 7:6 tell of FIFOs. */
 const NO_INTERRUPT = 0x01;
+const TRANSMITTER_INTERRUPT = 0x02;
+const RECEIVER_INTERRUPT = 0x04;
+/** IER: received data, and the empty transmitter. */
+const Enable = { Receiver: 1, Transmitter: 2 } as const;
+/** MCR bit 3, OUT2, lets the interrupt out, on a PC. */
+const OUT2 = 0x08;
+const COM1_LINE = 4;
 const FIFOS_ENABLED = 0xc0;
 /** LSR: a byte has been received; the transmitter and its holding register are empty. */
 const DATA_READY = 0x01;
@@ -19,11 +27,12 @@ const TRANSMITTER_EMPTY = 0x60;
 /** MSR: carrier, data set ready, clear to send. */
 const PEER_READY = 0xb0;
 
-/** COM1 without a peer that types: each byte is sent at once, and nothing comes in. It raises no interrupt. */
+/** COM1 without a peer that types: each byte is sent at once, and nothing comes in but in loopback. Its interrupt is line 4. */
 export class Serial16550 implements PortDevice {
   readonly ports = [[COM1, COM1 + 7]] as const;
   readonly byteWide = true;
   readonly #send: (byte: number) => void;
+  readonly #lines: InterruptLines;
   #interruptEnable = 0;
   #lineControl = 0;
   #modemControl = 0;
@@ -32,9 +41,12 @@ export class Serial16550 implements PortDevice {
   #fifos = false;
   /** The byte that came back in loopback; −1 for none. */
   #received = -1;
+  /** The transmitter has become empty, and IIR has not told so yet. */
+  #transmitterEmptied = false;
 
-  constructor(send: (byte: number) => void) {
+  constructor(send: (byte: number) => void, lines: InterruptLines) {
     this.#send = send;
+    this.#lines = lines;
   }
 
   readPort(port: number): number {
@@ -44,7 +56,7 @@ export class Serial16550 implements PortDevice {
       case Register.InterruptEnable:
         return this.#divisorAccess ? this.#divisor >>> 8 : this.#interruptEnable;
       case Register.InterruptId:
-        return NO_INTERRUPT | (this.#fifos ? FIFOS_ENABLED : 0);
+        return this.#identify() | (this.#fifos ? FIFOS_ENABLED : 0);
       case Register.LineControl:
         return this.#lineControl;
       case Register.ModemControl:
@@ -59,15 +71,27 @@ export class Serial16550 implements PortDevice {
   }
 
   writePort(port: number, _size: number, value: number): void {
+    this.#write(port, value);
+    this.#updateLine();
+  }
+
+  #write(port: number, value: number): void {
     switch (port - COM1) {
       case Register.Data:
         if (this.#divisorAccess) this.#divisor = (this.#divisor & 0xff00) | value;
-        else if ((this.#modemControl & LOOPBACK) !== 0) this.#received = value;
-        else this.#send(value);
+        else {
+          this.#transmitterEmptied = true;
+          if ((this.#modemControl & LOOPBACK) !== 0) this.#received = value;
+          else this.#send(value);
+        }
         return;
       case Register.InterruptEnable:
         if (this.#divisorAccess) this.#divisor = (this.#divisor & 0xff) | (value << 8);
-        else this.#interruptEnable = value & 0x0f;
+        else {
+          // The transmitter is empty already: to enable its interrupt is to get it.
+          if ((value & ~this.#interruptEnable & Enable.Transmitter) !== 0) this.#transmitterEmptied = true;
+          this.#interruptEnable = value & 0x0f;
+        }
         return;
       case Register.InterruptId:
         this.#fifos = (value & FIFO_ENABLE) !== 0;
@@ -84,11 +108,11 @@ export class Serial16550 implements PortDevice {
   }
 
   save(): Plain {
-    return [this.#interruptEnable, this.#lineControl, this.#modemControl, this.#scratch, this.#divisor, this.#fifos ? 1 : 0, this.#received];
+    return [this.#interruptEnable, this.#lineControl, this.#modemControl, this.#scratch, this.#divisor, this.#fifos ? 1 : 0, this.#received, this.#transmitterEmptied ? 1 : 0];
   }
 
   restore(state: Plain): void {
-    const [interruptEnable, lineControl, modemControl, scratch, divisor, fifos, received] = state as readonly number[];
+    const [interruptEnable, lineControl, modemControl, scratch, divisor, fifos, received, transmitterEmptied] = state as readonly number[];
     this.#interruptEnable = interruptEnable!;
     this.#lineControl = lineControl!;
     this.#modemControl = modemControl!;
@@ -96,6 +120,7 @@ export class Serial16550 implements PortDevice {
     this.#divisor = divisor!;
     this.#fifos = fifos === 1;
     this.#received = received!;
+    this.#transmitterEmptied = transmitterEmptied === 1;
   }
 
   get #divisorAccess(): boolean {
@@ -112,6 +137,26 @@ export class Serial16550 implements PortDevice {
   #receive(): number {
     const byte = this.#received < 0 ? 0 : this.#received;
     this.#received = -1;
+    this.#updateLine();
     return byte;
+  }
+
+  /** The interrupt highest in priority. */
+  get #pending(): number {
+    if ((this.#interruptEnable & Enable.Receiver) !== 0 && this.#received >= 0) return RECEIVER_INTERRUPT;
+    return (this.#interruptEnable & Enable.Transmitter) !== 0 && this.#transmitterEmptied ? TRANSMITTER_INTERRUPT : NO_INTERRUPT;
+  }
+
+  /** Reading IIR takes note of the empty transmitter. */
+  #identify(): number {
+    const pending = this.#pending;
+    if (pending === TRANSMITTER_INTERRUPT) this.#transmitterEmptied = false;
+    this.#updateLine();
+    return pending;
+  }
+
+  /** In loopback OUT2 is no pin. */
+  #updateLine(): void {
+    this.#lines.set(COM1_LINE, this.#pending !== NO_INTERRUPT && (this.#modemControl & (OUT2 | LOOPBACK)) === OUT2);
   }
 }

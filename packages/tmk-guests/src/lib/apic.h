@@ -22,6 +22,7 @@ enum apic_register {
     APIC_ICR = 0x300,
     APIC_ICR_HIGH = 0x310, /* xAPIC only */
     APIC_LVT_TIMER = 0x320,
+    APIC_LVT_LINT0 = 0x350,
     APIC_TIMER_INITIAL_COUNT = 0x380,
     APIC_TIMER_CURRENT_COUNT = 0x390,
     APIC_TIMER_DIVIDE = 0x3e0,

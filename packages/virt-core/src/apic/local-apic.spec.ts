@@ -519,3 +519,35 @@ describe('timer', () => {
     expect(u64ToNumber(vmTime.timeout)).toBe(30);
   });
 });
+
+describe('LINT pins (openvmm LocalApicSet::lint)', () => {
+  const lint = (pin: 0 | 1, entry: number): void => void mmioWrite(ApicRegister.LvtLint0 + pin, entry);
+
+  beforeEach(() => void mmioWrite(ApicRegister.Svr, SOFTWARE_ENABLED));
+
+  it('a pulse asks for the vector of the entry, and wakes; a masked pin does nothing', () => {
+    apic.pulseLint(0);
+    lint(0, 0x41);
+    apic.pulseLint(0);
+    expect([scan(), woken]).toEqual([0x41, ['0.0']]);
+  });
+
+  it('LINT1 is usually an NMI', () => {
+    lint(1, 0x400);
+    apic.pulseLint(1);
+    expect(apic.scan(vmTime, false).nmi).toBe(true);
+  });
+
+  it('a level-triggered entry does nothing', () => {
+    lint(0, 0x8041);
+    apic.pulseLint(0);
+    expect([scan(), woken]).toEqual([-1, []]);
+  });
+
+  it('of an ExtINT nothing comes but that the VP is woken: openvmm does not support it under isolation', () => {
+    lint(0, 0x700);
+    apic.pulseLint(0);
+    const { interrupt, nmi, init, sipi } = apic.scan(vmTime, true);
+    expect([interrupt, nmi, init, sipi, woken]).toEqual([-1, false, false, -1, ['0.0']]);
+  });
+});

@@ -1,5 +1,5 @@
 /** The local APIC of one VTL of one VP (SDM volume 3, chapter 11), as openvmm's `virt_support_apic` emulates it. */
-import { ApicRegister, DeliveryMode, HvMsr, MSR_APIC_BASE, U64, X2APIC_MSR_BASE, X2APIC_MSR_LAST } from '@paravisor/hcl-protocol';
+import { ApicRegister, DeliveryMode, HvMsr, Lvt, MSR_APIC_BASE, U64, X2APIC_MSR_BASE, X2APIC_MSR_LAST } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { MsrStatus } from '../contract/status.js';
 import type { VmTimeAccess } from '../time/index.js';
@@ -198,6 +198,13 @@ export class LocalApic implements IpiTarget {
       return Ok;
     }
     return registers.write(msr - X2APIC_MSR_BASE, value.lo) ? Ok : GeneralProtection;
+  }
+
+  /** A pulse at LINT pin 0 or 1 asks for what its entry says, unless that is masked, or level-triggered (openvmm `LocalApicSet::lint`). */
+  pulseLint(pin: 0 | 1): void {
+    const entry = this.#registers.lintEntry(pin);
+    if ((entry & (Lvt.Masked | Lvt.LevelTriggered)) !== 0) return;
+    this.#set.request(this, (entry & Lvt.DeliveryMask) >>> Lvt.DeliveryShift, entry & Lvt.VectorMask, false, false);
   }
 
   /** A SynIC's interrupt for this VP and VTL: staged, and the VP woken. */

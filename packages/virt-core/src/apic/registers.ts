@@ -255,6 +255,11 @@ export class ApicRegisters implements IpiTarget {
     if (vector >= 0 && this.requests.tmr.has(vector)) this.#set.levelEoi?.(vector);
   }
 
+  /** Entry of LINT pin `pin` in the local vector table. */
+  lintEntry(pin: 0 | 1): number {
+    return this.#lvt.read(ApicRegister.LvtLint0 + pin)!;
+  }
+
   /** Looks at staged requests. */
   takeStaged(): void {
     if (this.requests.take(this.softwareEnabled)) this.offload.requestsChanged();

@@ -19,8 +19,8 @@ export type ApicRequestsState = {
 const FIRST_LEGAL_VECTOR = 16;
 const LEGAL_IN_BANK_0 = 0xffff0000;
 
-/** Requests that are no vectors. */
-export const Work = { Init: 1, StartUp: 2, Nmi: 4 } as const;
+/** Requests that are no vectors. Of ExtINT nothing comes but that the VP is woken: openvmm's confidential backings do not support it. */
+export const Work = { Init: 1, StartUp: 2, Nmi: 4, ExtInt: 8 } as const;
 
 /** The highest bit of 16, alone. */
 const highestOfHalf = (bits: number): number => (bits === 0 ? 0 : 1 << (31 - Math.clz32(bits)));
@@ -61,6 +61,8 @@ export class ApicRequests {
       case DeliveryMode.StartUp:
         this.sipiVector = vector;
         return this.#stageWork(Work.StartUp);
+      case DeliveryMode.ExtInt:
+        return this.#stageWork(Work.ExtInt);
       default:
         return false;
     }

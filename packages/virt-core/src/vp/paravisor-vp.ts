@@ -148,6 +148,11 @@ export class ParavisorVp implements VsmVp {
     this.#apicSets[vtl]!.request(this.#vtls[vtl]!.apic, deliveryMode, vector, levelTriggered, false);
   }
 
+  /** A pulse at LINT pin 0 or 1 of VTL0's APIC. */
+  pulseLint(pin: 0 | 1): void {
+    this.#vtls[VTL0]!.apic.pulseLint(pin);
+  }
+
   /** Queues a 256-byte message from the paravisor to a SINT of a lower VTL. */
   postMessage(vtl: number, sint: number, message: Uint8Array): void {
     if (this.#vtls[vtl]!.messages.enqueue(sint, message)) this.wake(vtl, WakeReason.MessageQueues);

@@ -53,9 +53,11 @@ export interface Paravisor {
   readonly ports: SynicPorts;
   /**
    * A device's interrupt message to the local APICs of VTL0, in the PC's format for MSIs (SDM volume 3, 11.11): `address` has the destination in bits 19:12
-   * and its mode in bit 2, `data` the vector in bits 7:0, the delivery mode in 10:8 and the trigger mode in bit 15. ExtINT is dropped.
+   * and its mode in bit 2, `data` the vector in bits 7:0, the delivery mode in 10:8 and the trigger mode in bit 15. ExtINT only wakes.
    */
   signalMsi(address: number, data: number): void;
+  /** A pulse at LINT pin 0 or 1 of a VP's VTL0: usually an ExtINT, which only wakes, and an NMI. */
+  pulseLint(vp: number, pin: 0 | 1): void;
   /** The first VP's fault by VP index, or null while all live. */
   readonly fault: VpFault | null;
   /** Everything of it that is not the machine's: between rounds of its VPs. */
@@ -133,6 +135,7 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
       const destination = logical ? Destination.Logical : id === 0xff ? Destination.Broadcast : Destination.Physical;
       common.apicSets[0]!.send(destination, id, (data >>> 8) & 7, data & 0xff, (data & 0x8000) !== 0);
     },
+    pulseLint: (vp, pin) => vps[vp]!.pulseLint(pin),
     get fault() {
       return vps.find((vp) => vp.fault !== null)?.fault ?? null;
     },
