@@ -308,6 +308,16 @@ describe('interrupts', () => {
     expect(guest.processor.retired).toBe(5);
   });
 
+  it('a shadow of STI closes the window of NMIs for an instruction (SDM volume 3, 26.2)', () => {
+    const guest = new Guest().load(code('fb 90 90 f4' /* sti; nop; nop; hlt */));
+    expect(guest.processor.run(1)).toBe(Stop.Budget);
+    guest.processor.intercepts.nmiWindow = true;
+    guest.processor.interceptsChanged();
+    expect(guest.processor.run(100)).toBe(Stop.Intercept);
+    expect(guest.processor.exit.kind).toBe(ExitKind.NmiWindow);
+    expect(guest.rip).toBe(CODE + 2);
+  });
+
   it('RFLAGS.TF traps after each instruction, with DR6.BS', () => {
     const guest = new Guest().load(code('90 90' /* nop; nop */));
     guest.processor.writeRflags(0x102);

@@ -230,7 +230,9 @@ export class GuestProcessor implements Processor, CodeObserver {
       const trapped = this.#debugTrap();
       if (trapped !== GO_ON) return trapped;
       const blocked = registers.interruptibility & (Shadow.sti | Shadow.movSs);
-      if (this.intercepts.nmiWindow && !(registers.interruptibility & (Shadow.nmi | Shadow.movSs))) return this.#leaveFor(ExitKind.NmiWindow);
+      // "A logical processor may also prevent such a VM exit if there is blocking of events by STI": one that did not would exit for ever under a
+      // paravisor that injects no NMI while the shadow lasts (SDM volume 3, 26.2; openvmm `handle_nmi`).
+      if (this.intercepts.nmiWindow && blocked === 0 && !(registers.interruptibility & Shadow.nmi)) return this.#leaveFor(ExitKind.NmiWindow);
       const open = blocked === 0 && (registers.systemFlags & Flag.if) !== 0;
       if (this.intercepts.interruptWindow && open) return this.#leaveFor(ExitKind.InterruptWindow);
       const vector = this.#virtualInterrupt;
