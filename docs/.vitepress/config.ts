@@ -1,5 +1,5 @@
 /** The site: its pages, in the order one reads them. */
-import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { defineConfig } from 'vitepress';
 import type { DefaultTheme } from 'vitepress';
@@ -8,9 +8,9 @@ import { copyOf, repositoryLinks, top } from './repository-links.js';
 /** From the ground up: who may import whom. */
 const rooms = ['hcl-protocol', 'x86-cpu', 'virt-machine', 'virt-core', 'backing-tdx', 'backing-snp', 'partition', 'tmk-vmm', 'tmk-guests'];
 
-/** Modules of the reference, as TypeDoc wrote them. */
+/** Modules of the reference, as TypeDoc wrote them; none before it has. */
 const api = join(top, 'docs/api/@paravisor');
-const modules = readdirSync(api, { recursive: true, encoding: 'utf8' })
+const modules = (existsSync(api) ? readdirSync(api, { recursive: true, encoding: 'utf8' }) : [])
   .filter((path) => path.endsWith('.md') && !path.includes('namespaces'))
   .map((path) => path.replaceAll('\\', '/').replace(/\.md$/, ''))
   .toSorted();
@@ -27,6 +27,8 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       { text: 'What each timer policy saves', link: '/timer-policies' },
       { text: 'An untrusted host', link: '/untrusted-host' },
       { text: 'The cost model', link: '/cost-model' },
+      { text: 'Speed', link: '/speed' },
+      { text: 'In the browser', link: '/in-the-browser' },
       { text: 'Conformance', link: '/conformance' },
     ],
   },

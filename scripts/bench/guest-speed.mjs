@@ -20,13 +20,14 @@ const noQemu = 'qemu-system-x86_64 is not installed';
 /** `args` are those of scripts/workload.mjs; `bits` the build of the workload; `absence()` says why an engine is not here, or null. */
 const engines = [
   { name: 'paravisor', of: 'a partition under TDX, hardware timer', args: ['--engine', 'partition'] },
+  { name: 'interpreter', of: 'the same by its interpreter, --cpu interpreter', args: ['--engine', 'partition', '--cpu', 'interpreter'] },
   { name: 'v86', of: 'v86, its JIT warm; 32-bit build', bits: 32, args: ['--engine', 'v86'], version: v86Version, absence: () => (v86Version() === null ? 'the package v86 is not installed' : null) },
   { name: 'qemu', of: 'QEMU, TCG', args: ['--engine', 'qemu'], version: qemuVersion, absence: () => (qemuVersion() === null ? noQemu : null) },
   { name: 'qemuIcount', of: 'QEMU, TCG, -icount shift=0', args: ['--engine', 'qemu', '--icount'], version: qemuVersion, absence: () => (qemuVersion() === null ? noQemu : null) },
   { name: 'native', of: "this machine's processor", args: ['--engine', 'native'], absence: () => (isLinuxOnX64() ? null : 'this is not Linux on x86-64') },
-  { name: 'processor', of: 'the guest processor alone', args: ['--engine', 'processor'] },
-  { name: 'slices10007', of: 'the same, stopped after every 10,007 instructions', args: ['--engine', 'processor', '--slice', '10007'] },
-  { name: 'slices1009', of: 'the same, stopped after every 1,009', args: ['--engine', 'processor', '--slice', '1009'] },
+  { name: 'processor', of: 'the processor alone', args: ['--engine', 'processor'] },
+  { name: 'slices10007', of: 'the processor alone, stopped after every 10,007 instructions', args: ['--engine', 'processor', '--slice', '10007'] },
+  { name: 'slices1009', of: 'the processor alone, stopped after every 1,009', args: ['--engine', 'processor', '--slice', '1009'] },
   { name: 'busyTicks', of: 'a partition, 1000 Hz timer, --ips 2000000000', args: ['--engine', 'partition', '--ticks', '--ips', '2000000000'] },
 ];
 

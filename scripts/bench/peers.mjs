@@ -22,7 +22,7 @@ function v86Folder() {
 /** v86's version, or null without it. */
 export function v86Version() {
   const folder = v86Folder();
-  return folder === null ? null : JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version;
+  return folder === null ? null : JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version.split('+')[0];
 }
 
 /** The version of QEMU that is installed, or null. */

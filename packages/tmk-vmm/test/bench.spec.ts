@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import schema from '../schema/bench-1.json' with { type: 'json' };
@@ -33,6 +34,21 @@ describe('npm run bench', () => {
     expect(status).toBe(0);
     expect(stdout).toMatch(/^measure +of +min +median +max +unit\n/);
     expect(stdout.match(/^exits_per_second: .*1\/s$/gm)?.map((line) => /: (.*?) {2}/.exec(line)![1])).toEqual(['tdx, hardware timer', 'tdx, VmTime', 'snp, VmTime']);
+  });
+
+  it('printed the figures of docs/speed.md: they are of its schema, and the ratios follow from the medians', () => {
+    const report = JSON.parse(readFileSync(`${top}docs/figures/bench.json`, 'utf8'));
+    expect(schemaErrors(schema, report)).toEqual([]);
+    const names: string[] = report.phases.map(({ name }: { name: string }) => name);
+    const mipsOf = (wanted: string): Record<string, { median: number }> | null => report.engines.find(({ name }: { name: string }) => name === wanted).mips;
+    const ratios = (over: string, under: string) => {
+      const [above, below] = [mipsOf(over), mipsOf(under)];
+      if (above === null || below === null) return null;
+      const each = names.map((name) => above[name]!.median / below[name]!.median);
+      return { geomean: expect.closeTo(each.reduce((product, ratio) => product * ratio, 1) ** (1 / each.length)), min: expect.closeTo(Math.min(...each)) };
+    };
+    expect(report.ratios).toEqual({ v86: ratios('paravisor', 'v86'), qemu: ratios('paravisor', 'qemu'), qemuIcount: ratios('paravisor', 'qemuIcount') });
+    expect(report.kept).toEqual({ slices10007: ratios('slices10007', 'processor'), slices1009: ratios('slices1009', 'processor'), busyTicks: ratios('busyTicks', 'paravisor') });
   });
 
   it.each([
