@@ -5,11 +5,13 @@ import { FormFlag, OPCODE_MAP_64 } from './opcode-map-64.js';
 import { OPCODE_MAP_LEGACY } from './opcode-map-legacy.js';
 import { OPCODE_MAP_VEX } from './opcode-map-vex.js';
 import { Entry, MandatoryPrefix, MapStart, compileOpcodeTable } from './opcode-table.js';
+import type { OpcodeTable } from './opcode-table.js';
 import { Immediate, Place, Size } from './operand-encoding.js';
 
 const TABLE_64 = compileOpcodeTable(OPCODE_MAP_64);
-const TABLE_LEGACY = compileOpcodeTable(OPCODE_MAP_LEGACY);
 const TABLE_VEX = compileOpcodeTable(OPCODE_MAP_VEX);
+/** Made when it is needed first: most guests are of 64-bit code alone. */
+let legacy: OpcodeTable | undefined;
 
 const REX_W = 8;
 const REX_R = 4;
@@ -306,7 +308,7 @@ function statusAt(length: number, available: number, status: DecodeStatus): Deco
  */
 export function decode(bytes: Uint8Array, offset: number, available: number, mode: CodeMode, out: Instruction): DecodeStatus {
   const long = mode === CodeMode.Bits64;
-  let table = long ? TABLE_64 : TABLE_LEGACY;
+  let table = long ? TABLE_64 : (legacy ??= compileOpcodeTable(OPCODE_MAP_LEGACY));
   let pos = offset;
   let rex = 0;
   let rep: Rep = Rep.None;

@@ -28,10 +28,17 @@ export interface OpcodeTable {
   readonly operands: Uint16Array;
 }
 
+/** What a form's `match` says. */
 interface Match {
   readonly prefixes: readonly boolean[];
+  /** ModRM.reg, or the whole ModRM byte; −1 for any. */
+  readonly reg: number;
+  readonly whole: number;
+  /** ModRM.rm must be memory; it must be a register. */
+  readonly memory: boolean;
+  readonly register: boolean;
+  /** There is something that it does not match. */
   readonly narrow: boolean;
-  accepts(modrm: number): boolean;
 }
 
 const PREFIX_NAMES = ['NP', '66', 'F3', 'F2'];
@@ -50,15 +57,28 @@ function parseMatch(text: string, memoryOnly: boolean): Match {
     else if (word === 'mem') memory = true;
     else if (word === 'reg') register = true;
   }
-  return {
-    prefixes,
-    narrow: named.length > 0 || reg >= 0 || whole >= 0 || memory || register,
-    accepts: (modrm) =>
-      (reg < 0 || ((modrm >> 3) & 7) === reg) &&
-      (whole < 0 || modrm === whole) &&
-      !(memory && modrm >= 0xc0) &&
-      !(register && modrm < 0xc0),
-  };
+  return { prefixes, reg, whole, memory, register, narrow: named.length > 0 || reg >= 0 || whole >= 0 || memory || register };
+}
+
+/** Writes a form wherever it matches into the 256 places of one prefix. */
+function place(form: number, { reg, whole, memory, register }: Match, into: Uint16Array): void {
+  for (let mod = 0; mod < 4; mod++) {
+    if (mod === 3 ? memory : register) continue;
+    const first = mod * 64 + (reg < 0 ? 0 : reg * 8);
+    const end = reg < 0 ? first + 64 : first + 8;
+    if (whole < 0) into.fill(form, first, end);
+    else if (whole >= first && whole < end) into[whole] = form;
+  }
+}
+
+/** A selector of the forms in `list`, of which the first that matches counts. */
+function selectorOf(list: readonly number[], matches: readonly Match[]): Uint16Array {
+  const selector = new Uint16Array(SELECTOR_SIZE);
+  for (const form of list.toReversed()) {
+    const match = matches[form]!;
+    for (const [prefix, accepted] of match.prefixes.entries()) if (accepted) place(form + 1, match, selector.subarray(prefix * 256, prefix * 256 + 256));
+  }
+  return selector;
 }
 
 const MODRM_PLACES: readonly number[] = [Place.Rm, Place.Reg, Place.SegReg, Place.CtrlReg, Place.DebugReg, Place.Xmm, Place.XmmRm, Place.Mmx, Place.MmxRm];
@@ -80,7 +100,7 @@ function entryIndex(opcode: number): number {
   return (opcode >> 8 === 0x0f ? MapStart.TwoByte : MapStart.OneByte) + (opcode & 0xff);
 }
 
-/** Compiles an opcode map. Runs once, when the module loads. */
+/** Compiles an opcode map. */
 export function compileOpcodeTable(forms: readonly OpcodeForm[]): OpcodeTable {
   const byEntry = new Map<number, number[]>();
   forms.forEach((form, i) => {
@@ -93,7 +113,7 @@ export function compileOpcodeTable(forms: readonly OpcodeForm[]): OpcodeTable {
   const matches = forms.map((form, i) => parseMatch(form.match, encodings[i]!.some((operand) => operand.memoryOnly)));
 
   const entries = new Int32Array(4 * 256);
-  const selectors: number[] = [];
+  const selectors: Uint16Array[] = [];
   for (const [index, list] of byEntry) {
     const modrm = list.some((i) => encodings[i]!.some((operand) => MODRM_PLACES.includes(operand.place)) || /[/=]|mem|reg/.test(forms[i]!.match));
     const kind = modrm ? Entry.ModRm : 0;
@@ -101,23 +121,21 @@ export function compileOpcodeTable(forms: readonly OpcodeForm[]): OpcodeTable {
       entries[index] = (list[0]! + 1) | kind;
       continue;
     }
-    entries[index] = (selectors.length / SELECTOR_SIZE) | Entry.Selector | kind;
-    for (let slot = 0; slot < SELECTOR_SIZE; slot++) {
-      const found = list.find((i) => matches[i]!.prefixes[slot >> 8] && matches[i]!.accepts(slot & 0xff));
-      selectors.push(found === undefined ? 0 : found + 1);
-    }
+    entries[index] = selectors.length | Entry.Selector | kind;
+    selectors.push(selectorOf(list, matches));
   }
 
   const count = forms.length + 1;
   const table = {
     entries,
-    selectors: Uint16Array.from(selectors),
+    selectors: new Uint16Array(selectors.length * SELECTOR_SIZE),
     op: new Uint16Array(count),
     flags: new Uint8Array(count),
     immediate: new Uint8Array(count),
     operandCount: new Uint8Array(count),
     operands: new Uint16Array(3 * count),
   };
+  for (const [number, selector] of selectors.entries()) table.selectors.set(selector, number * SELECTOR_SIZE);
   forms.forEach((form, i) => {
     const operands = encodings[i]!;
     table.op[i + 1] = form.op;
