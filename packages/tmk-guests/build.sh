@@ -39,7 +39,7 @@ pie_files='relocate pie'
 smp_files='smp start ipis messages ticks'
 synic_files='messages registers'
 timers_files='apic_timer reference_time stimer_oneshot stimer_periodic stimer_rearm stimer_four'
-multiboot_files='kernel faults sse code devices timers lines processors'
+multiboot_files='kernel faults user sse code devices timers lines processors'
 vsm_files='vsm calls timers vina messages'
 workload_files='phases workload'
 

@@ -19,7 +19,7 @@ const json = async (...args: string[]) => JSON.parse((await tmkVmm(['boot', kern
 describe('tmk-vmm boot', () => {
   it.each([['tdx', 'hardware'], ['tdx', 'vmtime'], ['snp', 'vmtime']])('a Multiboot kernel passes all it tests under %s with the %s timer', async (backing, timer) => {
     const { status, stdout, stderr } = await tmkVmm(['boot', kernel, '--vps', '2', '--device', 'isa-debug-exit', '--device', 'pc-testdev', '--backing', backing, '--guest-timer', timer]);
-    const said = ['faults: taken and recovered from', 'sse: sums and squares', 'code: runs as it was last written', 'devices: a line by REP OUTSB', 'timers: 43 interrupts', 'lines: edges and levels', 'processors: 10 interrupts each way'];
+    const said = ['faults: taken and recovered from', 'user: 5 calls, 5 system calls', 'sse: sums and squares', 'code: runs as it was last written', 'devices: a line by REP OUTSB', 'timers: 43 interrupts', 'lines: edges and levels', 'processors: 10 interrupts each way'];
     expect(stdout).toBe(['command line: ', ...said, 'all passed', ''].join('\n'));
     expect(status).toBe(1);
     expect(stderr).toMatch(/: exited with status 1; \d+ instructions, [\d.]+ virtual s, exits \d+ paravisor, \d+ user, \d+ hypervisor\n$/);

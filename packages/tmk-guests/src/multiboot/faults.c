@@ -4,9 +4,11 @@
 #include "../lib/interrupts.h"
 #include "../lib/tmk.h"
 #include "../lib/x86.h"
+#include "provoke.h"
 
 #define NOT_PRESENT_SELECTOR 24
 #define TSS_SELECTOR 32
+#define SHORT_TSS_SELECTOR 64
 #define TSS_AVAILABLE 0x89ul
 #define CR0_MP (1ul << 1)
 #define CR0_TS (1ul << 3)
@@ -16,35 +18,11 @@
 #define RFLAGS_TF (1ul << 8)
 #define VECTOR_DB 1
 #define VECTOR_DF 8
-
-/* A fault at 1, or a trap behind it. */
-#define PROVOKE(...)                                                                                        \
-    ({                                                                                                      \
-        fault_clear();                                                                                      \
-        asm volatile(__VA_ARGS__);                                                                          \
-        fault_last();                                                                                       \
-    })
-#define FAULTS FAULT_FIXUP("1b", "2b")
-#define TRAPS FAULT_FIXUP("2b", "2b")
-
-static void expect(struct fault fault, uint64_t vector, uint64_t error_code)
-{
-    ASSERT(fault.taken);
-    ASSERT_EQ(fault.vector, vector);
-    ASSERT_EQ(fault.error_code, error_code);
-}
-
-static uint64_t read_cr0(void)
-{
-    uint64_t value;
-    asm volatile("movq %%cr0, %0" : "=r"(value));
-    return value;
-}
-
-static void write_cr0(uint64_t value)
-{
-    asm volatile("movq %0, %%cr0" : : "r"(value) : "memory");
-}
+#define VECTOR_WITH_STACK 0x44
+/* A gate's bytes (SDM volume 3, 6.14.1). */
+#define gate_byte(vector, offset) (((volatile uint8_t *)idtr.base)[16 * (vector) + (offset)])
+#define GATE_STACK 4
+#define GATE_ATTRIBUTES 5
 
 extern uint64_t gdt[];
 static struct {
@@ -53,6 +31,11 @@ static struct {
     uint16_t reserved4, io_map;
 } __attribute__((packed)) tss;
 static uint8_t fault_stack[4096] __attribute__((aligned(16)));
+static uint8_t privileged_stack[4096] __attribute__((aligned(16)));
+static struct __attribute__((packed)) {
+    uint16_t limit;
+    uint64_t base;
+} idtr;
 static volatile uint64_t stack_before, resume_at;
 static volatile bool double_fault_taken;
 
@@ -72,21 +55,38 @@ static void on_double_fault(struct interrupt_frame *frame)
     frame->rip = resume_at;
 }
 
+/* Makes the descriptor at a selector one of the TSS, available and so long, and loads it. */
+static void load_task_register(uint16_t selector, uint64_t limit)
+{
+    uint64_t base = (uint64_t)&tss;
+    gdt[selector / 8] = limit | (base & 0xffffff) << 16 | TSS_AVAILABLE << 40 | (base >> 24 & 0xff) << 56;
+    gdt[selector / 8 + 1] = base >> 32;
+    asm volatile("ltr %w0" : : "r"(selector));
+}
+
+void user_may_call(uint8_t vector)
+{
+    gate_byte(vector, GATE_ATTRIBUTES) |= 3 << 5;
+}
+
+/* A stack of a gate that lies behind the end of the TSS (SDM volume 3, 6.14.5). */
+static void test_invalid_tss(void)
+{
+    load_task_register(SHORT_TSS_SELECTOR, __builtin_offsetof(typeof(tss), ist) - 1);
+    gate_byte(VECTOR_WITH_STACK, GATE_STACK) = 1;
+    expect(PROVOKE("1: int %0\n2:" FAULTS : : "i"(VECTOR_WITH_STACK) : "memory"), 10, SHORT_TSS_SELECTOR);
+    load_task_register(TSS_SELECTOR, sizeof(tss) - 1);
+}
+
 /* A stack fault whose frame cannot be pushed either; the double fault has a stack of its own by the TSS. */
 static void test_double_fault(void)
 {
-    uint64_t base = (uint64_t)&tss;
+    tss.rsp[0] = (uint64_t)privileged_stack + sizeof(privileged_stack);
     tss.ist[0] = (uint64_t)fault_stack + sizeof(fault_stack);
     tss.io_map = sizeof(tss);
-    gdt[4] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | TSS_AVAILABLE << 40 | (base >> 24 & 0xff) << 56;
-    gdt[5] = base >> 32;
-    asm volatile("ltr %w0" : : "r"(TSS_SELECTOR));
-    struct __attribute__((packed)) {
-        uint16_t limit;
-        uint64_t base;
-    } idtr;
+    load_task_register(TSS_SELECTOR, sizeof(tss) - 1);
     asm volatile("sidt %0" : "=m"(idtr));
-    ((uint8_t *)idtr.base)[16 * VECTOR_DF + 4] = 1;
+    gate_byte(VECTOR_DF, GATE_STACK) = 1;
     interrupts_handle(VECTOR_DF, on_double_fault);
     asm volatile("leaq 1f(%%rip), %%rax\n\t"
                  "movq %%rax, %1\n\t"
@@ -121,6 +121,7 @@ void test_faults(void)
     write_cr0(cr0 | CR0_MP | CR0_NE);
 
     test_double_fault();
+    test_invalid_tss();
     expect(PROVOKE("1: movl %0, %%fs\n2:" FAULTS : : "r"(NOT_PRESENT_SELECTOR) : "memory"), 11, NOT_PRESENT_SELECTOR);
     expect(PROVOKE("pushq %%rbp\n\tmovabsq $0x8000000000000000, %%rbp\n1: movl (%%rbp), %%eax\n2:\tpopq %%rbp" FAULTS : : : "rax", "memory"), 12, 0);
     expect(PROVOKE("1: movl (%0), %%eax\n2:" FAULTS : : "r"(1ul << 63) : "rax", "memory"), VECTOR_GP, 0);

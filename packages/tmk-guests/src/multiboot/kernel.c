@@ -86,6 +86,7 @@ void kernel_start(uint32_t magic, const struct multiboot_information *informatio
         }
     }
     test_faults();
+    test_user();
     test_sse();
     test_written_code();
     test_devices();

@@ -1,5 +1,7 @@
-/* The second processor: from real mode by INIT and SIPI, and interrupts to and fro. */
+/* NMIs to itself; the second processor: from real mode by INIT and SIPI, and interrupts to and fro. */
 #include "kernel.h"
+
+#include <stddef.h>
 
 #include "../lib/apic.h"
 #include "../lib/hyperv.h"
@@ -10,6 +12,7 @@
 #include "../lib/wait.h"
 
 #define VECTOR 0x62
+#define NMI_VECTOR 2
 #define ROUNDS 10
 #define PATIENCE SECONDS(1)
 
@@ -34,8 +37,22 @@ static void answer(void)
     }
 }
 
+static volatile uint32_t nmis;
+
+static void on_nmi(struct interrupt_frame *frame)
+{
+    (void)frame;
+    nmis = nmis + 1;
+}
+
 void test_processors(void)
 {
+    interrupts_handle(NMI_VECTOR, on_nmi);
+    for (uint32_t n = 1; n <= ROUNDS; n++) {
+        ipi_send(ICR_NMI | ICR_ASSERT, apic_id());
+        ASSERT(spin_until(&nmis, n, hv_reference_time() + PATIENCE));
+    }
+    interrupts_handle(NMI_VECTOR, NULL);
     if (!vps_at_least(2))
         return;
     interrupts_handle(VECTOR, on_ipi);

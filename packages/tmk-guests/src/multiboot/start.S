@@ -80,6 +80,9 @@ gdt:
     .quad 0x00cf93000000ffff    /* 16: data, writable, accessed */
     .quad 0x00cf13000000ffff    /* 24: data that is not present */
     .quad 0, 0                  /* 32: the TSS, which faults.c fills in */
+    .quad 0x00cff3000000ffff    /* 48: data, DPL 3 */
+    .quad 0x00affb000000ffff    /* 56: 64-bit code, DPL 3 */
+    .quad 0, 0                  /* 64: a TSS that is too short, as the other */
 gdt_end:
 
     .balign 2
@@ -89,6 +92,7 @@ gdt_descriptor:
 
     .section .bss.start, "aw", @nobits
     .balign 4096
+    .globl top_table, pointer_table, page_directories
 top_table: .skip 4096
 pointer_table: .skip 4096
 page_directories: .skip 4 * 4096
