@@ -11,8 +11,8 @@ import type { LowerVtl } from './lower-vtl.js';
 export const CrOutcome = { Done: 0, /** Inject #GP(0). */ GeneralProtection: 1, /** An access that cannot exit as the controls are set. */ Unexpected: 2 } as const;
 export type CrOutcome = (typeof CrOutcome)[keyof typeof CrOutcome];
 
-/** What the guest's CPUID offers: VME to OSXMMEXCPT, UMIP, FSGSBASE, PCIDE, OSXSAVE, SMEP, SMAP. */
-const CR4_VALID = 0xfff | (1 << 16) | (1 << 17) | (1 << 18) | (1 << 20) | (1 << 21);
+/** What the guest's CPUID offers: TSD to OSXMMEXCPT, UMIP, FSGSBASE, PCIDE, OSXSAVE, SMEP, SMAP. */
+const CR4_VALID = 0xffc | (1 << 16) | (1 << 17) | (1 << 18) | (1 << 20) | (1 << 21);
 /** CR0: PE to TS, NE, WP, AM, NW, CD, PG. Writes of the rest are ignored; ET reads one. */
 const CR0_WRITABLE = 0xf | Cr0.Ne | (1 << 16) | (1 << 18) | Cr0.Nw | Cr0.Cd | Cr0.Pg;
 const CR0_ET = 1 << 4;

@@ -29,7 +29,7 @@ const CrAccess = { write: 0, read: 1, clts: 2, lmsw: 3 } as const;
 const CR0_WRITABLE = Cr0.pe | Cr0.mp | Cr0.em | Cr0.ts | Cr0.ne | Cr0.wp | Cr0.am | Cr0.nw | Cr0.cd | Cr0.pg;
 /** OSFXSR, OSXMMEXCPT and OSXSAVE can be set, and do nothing, because kernels set them unasked. */
 const CR4_WRITABLE =
-  Cr4.vme | Cr4.pvi | Cr4.tsd | Cr4.de | Cr4.pse | Cr4.pae | Cr4.mce | Cr4.pge | Cr4.pce | Cr4.osfxsr | Cr4.osxmmexcpt | Cr4.fsgsbase |
+  Cr4.tsd | Cr4.de | Cr4.pse | Cr4.pae | Cr4.mce | Cr4.pge | Cr4.pce | Cr4.osfxsr | Cr4.osxmmexcpt | Cr4.fsgsbase |
   Cr4.umip | Cr4.pcide | Cr4.osxsave | Cr4.smep | Cr4.smap;
 
 /** Bits of CR0 and CR4 whose change makes PAE paging read its register entries again (SDM volume 3, 4.4.1). */
