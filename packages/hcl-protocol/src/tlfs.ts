@@ -25,6 +25,9 @@ export const HvMsr = {
   Stimer0Config: 0x400000b0,
   Stimer0Count: 0x400000b1,
   GuestIdle: 0x400000f0,
+  /** Five, one behind the other. */
+  GuestCrashParameter0: 0x40000100,
+  GuestCrashControl: 0x40000105,
 } as const;
 
 export const SINT_COUNT = 16;

@@ -47,7 +47,7 @@ describe('#GP rules (openvmm, TLFS)', () => {
 
   it('an MSR nobody knows reads 0 and ignores writes', () => {
     const { write, read } = guest();
-    for (const msr of [0x2ff, 0x179, 0x40000105, 0xc0010015]) {
+    for (const msr of [0x2ff, 0x179, 0x40000106, 0xc0010015]) {
       expect(write(msr, 0x1234n)).toBe(Ok);
       expect(read(msr)).toBe(0n);
     }
@@ -73,6 +73,13 @@ describe('#GP rules (openvmm, TLFS)', () => {
     const { write, read } = guest();
     expect(write(msr, 0x123456789an)).toBe(Ok);
     expect(read(msr)).toBe(0n);
+  });
+
+  it('a VP’s VTLs share five crash parameters; the control reads what a crash can be told with, whatever is written (openvmm)', () => {
+    const { write, read } = guest();
+    for (let n = 0; n < 5; n++) expect(write(0x40000100 + n, BigInt(n) << 40n, n & 1)).toBe(Ok);
+    expect([0, 1, 2, 3, 4].map((n) => read(0x40000100 + n, 1 - (n & 1)))).toEqual([0n, 1n << 40n, 2n << 40n, 3n << 40n, 4n << 40n]);
+    expect([write(0x40000105, 1n << 63n), read(0x40000105)]).toEqual([Ok, 3n << 62n]);
   });
 
   it('a write of the TSC changes nothing (openvmm)', () => {

@@ -5,6 +5,7 @@ import { MsrStatus } from '../contract/index.js';
 import { Synic } from '../synic/index.js';
 import type { ReferenceClock } from '../time/index.js';
 import type { ArchitecturalMsrs, ArchitecturalMsrsState } from './architectural.js';
+import type { GuestCrash } from './guest-crash.js';
 import type { HypervisorRegisters } from './hypervisor-registers.js';
 import type { VpAssistPage } from './vp-assist-page.js';
 
@@ -18,6 +19,7 @@ export interface GuestMsrsOptions {
   readonly tscFrequency: number;
   readonly shared: HypervisorRegisters;
   readonly assistPage: VpAssistPage;
+  readonly crash: GuestCrash;
   readonly architectural: ArchitecturalMsrs;
   /** The guest wrote a SINT: which vectors the host may bring for it may be others now. */
   readonly sintWritten: () => void;
@@ -67,7 +69,7 @@ export class GuestMsrs {
         this.#options.idle();
         break;
       default:
-        return this.#options.architectural.read(msr, out);
+        return this.#options.crash.read(msr, out) ? MsrStatus.Ok : this.#options.architectural.read(msr, out);
     }
     return MsrStatus.Ok;
   }
@@ -94,11 +96,11 @@ export class GuestMsrs {
       case HvMsr.TscFrequency:
         return MsrStatus.GeneralProtection;
       default:
-        return this.#options.architectural.write(msr, value);
+        return this.#options.crash.write(msr, value) ? MsrStatus.Ok : this.#options.architectural.write(msr, value);
     }
   }
 
-  /** What no other owner saves: SynIC, APIC, assist page and partition-wide registers save themselves. */
+  /** What no other owner saves: SynIC, APIC, assist page, crash registers and partition-wide registers save themselves. */
   save(): ArchitecturalMsrsState {
     return this.#options.architectural.save();
   }

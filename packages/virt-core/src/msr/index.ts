@@ -1,6 +1,7 @@
 /** MSR accesses of a guest that exit: who answers, and the registers nobody else owns. SynIC and local APIC keep their own. */
 export { ArchitecturalMsr, ArchitecturalMsrs, commonFixedMsrs } from './architectural.js';
 export type { ArchitecturalMsrsState, FixedMsr, FixedMsrs } from './architectural.js';
+export { GuestCrash } from './guest-crash.js';
 export { GuestMsrs } from './guest-msrs.js';
 export type { GuestMsrsOptions } from './guest-msrs.js';
 export { HypervisorRegisters } from './hypervisor-registers.js';

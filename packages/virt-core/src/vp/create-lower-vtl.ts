@@ -3,7 +3,7 @@ import { LocalApic } from '../apic/index.js';
 import type { LocalApicSet } from '../apic/index.js';
 import type { TimerObserver } from '../contract/index.js';
 import { ArchitecturalMsrs, GuestMsrs, VpAssistPage } from '../msr/index.js';
-import type { FixedMsrs, HypervisorRegisters } from '../msr/index.js';
+import type { FixedMsrs, GuestCrash, HypervisorRegisters } from '../msr/index.js';
 import { Synic, filterProxiedVectors } from '../synic/index.js';
 import type { ReferenceClock, VmTimeAccess } from '../time/index.js';
 import { Activity } from './lower-vtl.js';
@@ -21,13 +21,15 @@ export interface LowerVtlParts {
   /** Hz. */
   readonly tscFrequency: number;
   readonly fixedMsrs: FixedMsrs;
+  /** Of the VP. */
+  readonly crash: GuestCrash;
   /** By VTL: what all VPs share. */
   readonly apicSets: readonly LocalApicSet[];
   readonly hypervisorRegisters: readonly HypervisorRegisters[];
 }
 
 /** A lower VTL at power-on, without registers yet: it does not take part in the loop. */
-export function createLowerVtl({ hcl, hclVp, runPage, vmTime, clock, observer, tscFrequency, fixedMsrs, apicSets, hypervisorRegisters }: LowerVtlParts, vtl: number): LowerVtl {
+export function createLowerVtl({ hcl, hclVp, runPage, vmTime, clock, observer, tscFrequency, fixedMsrs, crash, apicSets, hypervisorRegisters }: LowerVtlParts, vtl: number): LowerVtl {
   const vp = hclVp.index;
   const apic = new LocalApic({ vp, vtl, apicId: vp, set: apicSets[vtl]!, vmTime, x2apicCapable: true, observer });
   const synic = new Synic({ vp, vtl, memory: hcl.memory, interrupts: apic, observer });
@@ -46,6 +48,7 @@ export function createLowerVtl({ hcl, hclVp, runPage, vmTime, clock, observer, t
       tscFrequency,
       shared: hypervisorRegisters[vtl]!,
       assistPage,
+      crash,
       architectural: new ArchitecturalMsrs(hclVp, fixedMsrs),
       sintWritten: () => {
         // The host brings interrupts to VTL0 only.

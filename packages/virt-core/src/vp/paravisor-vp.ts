@@ -7,6 +7,7 @@ import { GuestCpuid } from '../cpuid/index.js';
 import type { HypervisorCpuidParameters } from '../cpuid/index.js';
 import type { HypercallTable } from '../hypercall/index.js';
 import { MmioEmulator } from '../mmio/index.js';
+import { GuestCrash } from '../msr/index.js';
 import type { HypervisorRegisters } from '../msr/index.js';
 import { ReferenceClock, VmTimeAccess } from '../time/index.js';
 import type { VmTimeState } from '../time/index.js';
@@ -66,6 +67,7 @@ export class ParavisorVp implements VsmVp {
   readonly #refTime = new U64();
   readonly #hostTime = new U64();
   readonly #osTime = new U64();
+  readonly #crash = new GuestCrash();
   readonly #startup: VpStartup;
   readonly #handlers: VpExitHandlers;
   readonly #proxied: ProxiedInterrupts;
@@ -82,7 +84,7 @@ export class ParavisorVp implements VsmVp {
     this.#apicSets = options.apicSets;
     this.#vmTime = new VmTimeAccess(hclVp, vmTimeOrigin.vmTime, vmTimeOrigin.osNs);
     this.#clock = new ReferenceClock(hclVp, options.tscFrequency);
-    const parts = { ...options, fixedMsrs: shared.fixedMsrs, vmTime: this.#vmTime, clock: this.#clock, runPage: this.#runPage };
+    const parts = { ...options, fixedMsrs: shared.fixedMsrs, crash: this.#crash, vmTime: this.#vmTime, clock: this.#clock, runPage: this.#runPage };
     this.#vtls = [createLowerVtl(parts, VTL0), createLowerVtl(parts, VTL1)];
     this.vsm = new VpVsm(this.index);
     const { apic: vtl1Apic, assistPage: vtl1AssistPage } = this.#vtls[VTL1]!;
@@ -341,6 +343,7 @@ export class ParavisorVp implements VsmVp {
       vsm: this.vsm.save(),
       activeVtl: this.activeVtl,
       vmTime: this.#vmTime.save(),
+      crash: this.#crash.save(),
       backing: this.backing.save(),
       insideRun: this.#insideRun,
       fault: this.#fault,
@@ -352,6 +355,7 @@ export class ParavisorVp implements VsmVp {
     this.vsm.restore(state.vsm);
     this.vtlSwitch.activeVtl = state.activeVtl;
     this.#vmTime.restore(state.vmTime);
+    this.#crash.restore(state.crash);
     this.backing.restore(state.backing);
     this.#insideRun = state.insideRun;
     this.#fault = state.fault;
@@ -368,6 +372,7 @@ export type ParavisorVpState = {
   readonly vsm: VpVsmState;
   readonly activeVtl: number;
   readonly vmTime: VmTimeState;
+  readonly crash: readonly string[];
   readonly backing: Plain;
   readonly insideRun: boolean;
   readonly fault: { readonly vp: number; readonly vtl: number; readonly reason: string } | null;
