@@ -183,6 +183,14 @@ describe('single steps (SDM volume 3, 18.3.1.4)', () => {
     expect([dr6, guest.reg(Reg.rbx)]).toEqual([1n, 1n]);
   });
 
+  it('and ICEBP behind MOV SS are one #DB with the breakpoint that was held off', () => {
+    const guest = watched(code('8e 14 25 00 00 04 00 f1 ff c3 f4' /* mov ss, [0x40000]; int1; inc ebx; hlt */), { watch: 3, length: 1, at: DATA });
+    guest.memory.writeRam32(DATA, 0x10);
+    guest.load(code('ff c0 48 cf' /* inc eax; iretq */), HANDLERS + 16);
+    guest.finish();
+    expect([guest.reg(Reg.rax), guest.reg(Reg.rbx), guest.get(stateLayout.dr6) & 0xfn]).toEqual([1n, 1n, 1n]);
+  });
+
   it('do not step into the handler of INT n (APM volume 2, 13.1.4)', () => {
     const guest = watched(code('68 02 01 00 00 9d cd 50 f4' /* push 0x102; popfq; int 0x50; hlt */));
     guest.load(code('b8 05 00 00 00 48 cf' /* mov eax, 5; iretq */), HANDLERS + 0x500);

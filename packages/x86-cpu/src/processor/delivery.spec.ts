@@ -90,6 +90,16 @@ describe('exceptions', () => {
     expect(frame(guest, RSP0, false)[4]).toBe(BigInt(Selector.userData | 3));
   });
 
+  it('a return to ring 3 makes GS null and leaves its base (SDM volume 3, 5.8.6)', () => {
+    const guest = new Guest().load(code('b8 10 00 00 00 8e e8 b9 01 01 00 c0 b8 00 00 04 00 31 d2 0f 30 6a 1b 54 6a 02 6a 23 68 00 01 01 00 48 cf' /* mov eax, 0x10; mov gs, eax; mov ecx, 0xc0000101; mov eax, 0x40000; xor edx, edx; wrmsr; push 0x1b; push rsp; push 2; push 0x23; push 0x10100; iretq */));
+    guest.load(code('8c e8 65 48 8b 1c 25 00 00 00 00 0f 0b' /* mov eax, gs; mov rbx, gs:[0]; ud2 */), CODE + 0x100);
+    guest.map(CODE, CODE | Pte.p | Pte.u);
+    guest.map(0x40000, 0x40000 | Pte.p | Pte.u);
+    guest.memory.writeRam32(0x40000, 0x1234);
+    guest.finish();
+    expect([guest.handled, guest.reg(Reg.rax), guest.reg(Reg.rbx)]).toEqual([6, 0n, 0x1234n]);
+  });
+
   it('ring 3 may not run HLT, nor touch supervisor pages', () => {
     const guest = new Guest().load(code('f4' /* hlt */));
     guest.map(CODE, CODE | Pte.p | Pte.u);

@@ -30,10 +30,15 @@ export class Events {
 
   /** A #DB with these bits of DR6, which takes away the old breakpoint bits (SDM volume 3, 18.2.3). */
   debug(bits: number, isTrap: boolean): number {
+    this.reportDebug(bits);
+    return this.except(Vector.db, -1, isTrap);
+  }
+
+  /** Puts what a #DB is about into DR6. */
+  reportDebug(bits: number): void {
     const { registers } = this.#core;
     const old = registers.lo(StateOffset.dr6);
     registers.i32[StateOffset.dr6 >> 2] = (old & ~Dr6.hits) | bits;
-    return this.except(Vector.db, -1, isTrap);
   }
 
   intercepts(vector: number): boolean {

@@ -307,6 +307,14 @@ export class GuestProcessor implements Processor, CodeObserver {
     return this.#events.debug(bits, true);
   }
 
+  /** ICEBP's #DB is the one for a breakpoint that MOV SS held off as well: processors deliver one. */
+  #joinPendingDebug(): void {
+    const registers = this.#registers;
+    if (registers.pendingDebug === 0) return;
+    this.#events.reportDebug(registers.pendingDebug);
+    registers.pendingDebug = 0;
+  }
+
   /** Runs from RIP until there is something to decide. */
   #advance(): number {
     this.#finder.adopt(this.#core.mode);
@@ -468,7 +476,10 @@ export class GuestProcessor implements Processor, CodeObserver {
     const { type, vector, length } = this.#core.event;
     if (type !== EventType.SoftwareInterrupt && this.#events.intercepts(vector)) return this.#events.intercept(vector, -1, 0, length);
     const stop = this.#events.deliver(type, vector, -1, length, false);
-    if (stop === GO_ON && this.#events.deliveredItself) this.#retire();
+    if (stop === GO_ON && this.#events.deliveredItself) {
+      this.#retire();
+      if (type === EventType.PrivilegedSoftware) this.#joinPendingDebug();
+    }
     // The handler is not stepped into (APM volume 2, 13.1.4).
     this.#traced = false;
     return stop;

@@ -154,6 +154,12 @@ export class Registers {
     this.modeIsStale = true;
   }
 
+  /** Makes a data segment null and unusable; base and limit stay as they are. */
+  dropSegment(segment: number): void {
+    this.i32[(StateOffset.segments + segment * SEGMENT_SIZE) >> 2] = 0;
+    this.modeIsStale = true;
+  }
+
   setSegmentBase(segment: number, lo: number, hi: number): void {
     this.set(StateOffset.segments + segment * SEGMENT_SIZE + 8, lo, hi);
     this.modeIsStale = true;

@@ -128,13 +128,16 @@ export function loadData(core: Core, segment: number, selector: number): void {
   core.registers.setSegment(segment, selector, attributes | TYPE_ACCESSED, limit, baseLo, baseHi);
 }
 
-/** Makes data segments that an outer privilege level may not use null (SDM volume 3, 5.8.6). */
+/**
+ * Makes data segments that an outer privilege level may not use null (SDM volume 3, 5.8.6). The base stays: a kernel that had loaded FS or GS and then
+ * written its base finds it again when user code comes back.
+ */
 export function dropInnerSegments(core: Core, cpl: number): void {
   const { registers } = core;
   for (const segment of [Segment.es, Segment.ds, Segment.fs, Segment.gs]) {
     const attributes = registers.attributes(segment);
     const conformingCode = (attributes & 0xc) === 0xc;
-    if (attributes & Attribute.p && !conformingCode && privilegeOf(attributes) < cpl) registers.setSegment(segment, 0, 0, 0, 0, 0);
+    if (attributes & Attribute.p && !conformingCode && privilegeOf(attributes) < cpl) registers.dropSegment(segment);
   }
 }
 
