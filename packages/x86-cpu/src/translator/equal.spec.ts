@@ -92,16 +92,14 @@ describe('the translator leaves what the interpreter leaves', () => {
     'segment bases and direction': 'fd 48 ad fc 48 ab 64 8b 07' /* std; lodsq; cld; stosq; mov eax, fs:[rdi] */,
     'a system instruction in the loop': '0f a2 b8 01 00 00 00 48 8d 3d 00 00 01 00' /* cpuid; mov eax, 1; lea rdi, [rip + 0x10000] */,
   };
-  for (const [name, bytes] of Object.entries(programs)) {
-    for (const slice of [1_000_000, 37, 1]) {
-      it(`${name}, ${slice} instructions a run`, () => {
-        const expected = run(code(bytes), 'interpreter', slice);
-        for (const executor of ['translator', 'auto'] as const) {
-          const { ram, ...rest } = run(code(bytes), executor, slice);
-          expect(rest).toEqual({ stops: expected.stops, state: expected.state });
-          expect(ram.findIndex((byte, at) => byte !== expected.ram[at])).toBe(-1);
-        }
-      });
+  const slices = [1_000_000, 37, 1];
+  const cases = Object.entries(programs).flatMap(([name, bytes]) => slices.map((slice) => [name, slice, code(bytes)] as const));
+  it.each(cases)('%s, %i instructions a run', (_name, slice, program) => {
+    const expected = run(program, 'interpreter', slice);
+    for (const executor of ['translator', 'auto'] as const) {
+      const { ram, ...rest } = run(program, executor, slice);
+      expect(rest).toEqual({ stops: expected.stops, state: expected.state });
+      expect(ram.findIndex((byte, at) => byte !== expected.ram[at])).toBe(-1);
     }
-  }
+  });
 });
