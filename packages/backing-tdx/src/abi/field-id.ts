@@ -12,15 +12,24 @@ export const MANAGEMENT_CLASS = 32;
 export const l2MsrBitmapClass = (vm: number): number => L2_VMCS_CLASS[vm]! + 1;
 
 const HIGH_WORD = 32;
-const bitsOf = (field: { first: number; bits: number }): number => (2 ** field.bits - 1) << (field.first - HIGH_WORD);
+const maskOf = ({ bits }: { bits: number }): number => 2 ** bits - 1;
 const shiftOf = (field: { first: number }): number => field.first - HIGH_WORD;
+const bitsOf = (field: { first: number; bits: number }): number => maskOf(field) << shiftOf(field);
+
+// Of constants, since each TDCALL takes a code apart.
+const FIELD_CODE_MASK = maskOf(MetadataFieldId.fieldCode);
+const ELEMENT_SIZE_SHIFT = shiftOf(MetadataFieldId.elementSize);
+const ELEMENT_SIZE_MASK = maskOf(MetadataFieldId.elementSize);
+const CLASS_CODE_SHIFT = shiftOf(MetadataFieldId.classCode);
+const CLASS_CODE_MASK = maskOf(MetadataFieldId.classCode);
+const CONTEXT_SHIFT = shiftOf(MetadataFieldId.context);
+const CONTEXT_MASK = maskOf(MetadataFieldId.context);
 
 /** Field code of a low half: bits 23:0. */
-export const fieldCodeOf = (id: ReadonlyU64): number => id.lo & (2 ** MetadataFieldId.fieldCode.bits - 1);
-const part = (id: ReadonlyU64, field: { first: number; bits: number }): number => (id.hi >>> shiftOf(field)) & (2 ** field.bits - 1);
-export const elementSizeOf = (id: ReadonlyU64): number => part(id, MetadataFieldId.elementSize);
-export const classCodeOf = (id: ReadonlyU64): number => part(id, MetadataFieldId.classCode);
-const contextOf = (id: ReadonlyU64): number => part(id, MetadataFieldId.context);
+export const fieldCodeOf = (id: ReadonlyU64): number => id.lo & FIELD_CODE_MASK;
+export const elementSizeOf = (id: ReadonlyU64): number => (id.hi >>> ELEMENT_SIZE_SHIFT) & ELEMENT_SIZE_MASK;
+export const classCodeOf = (id: ReadonlyU64): number => (id.hi >>> CLASS_CODE_SHIFT) & CLASS_CODE_MASK;
+const contextOf = (id: ReadonlyU64): number => (id.hi >>> CONTEXT_SHIFT) & CONTEXT_MASK;
 
 const KNOWN_HIGH_BITS =
   bitsOf(MetadataFieldId.elementSize) |
@@ -45,11 +54,7 @@ export function vmcsElementSize(encoding: number): number {
 
 /** High half of the identifier of a field kept per VP; the low half is the field code. */
 export function vpFieldHigh(classCode: number, elementSize: number): number {
-  return (
-    (elementSize << shiftOf(MetadataFieldId.elementSize)) |
-    (METADATA_CONTEXT_VP << shiftOf(MetadataFieldId.context)) |
-    (classCode << shiftOf(MetadataFieldId.classCode))
-  );
+  return (elementSize << ELEMENT_SIZE_SHIFT) | (METADATA_CONTEXT_VP << CONTEXT_SHIFT) | (classCode << CLASS_CODE_SHIFT);
 }
 
 /** High half of the identifier of a field of an L2 VM's VMCS; the low half is the VMCS encoding. */

@@ -168,8 +168,7 @@ export class L2Vmcs {
   /** What the processor virtualizes of the local APIC. */
   readonly apic: VirtualApicPage;
   readonly #processor: Processor;
-  readonly #fields = new Map<number, Field>();
-  readonly #effects = new Map<number, Effect>();
+  readonly #fields = new Map<number, { readonly field: Field; readonly effect: Effect }>();
   readonly #stored = new Map<number, StoredField>();
   readonly #injection: StoredField;
   #stateChanged = false;
@@ -205,8 +204,7 @@ export class L2Vmcs {
   }
 
   #add(encoding: number, field: Field, effect: Effect): void {
-    this.#fields.set(encoding, field);
-    this.#effects.set(encoding, effect);
+    this.#fields.set(encoding, { field, effect });
   }
 
   #addStored(encoding: number, field: StoredField, effect: Effect): U64 {
@@ -223,25 +221,24 @@ export class L2Vmcs {
 
   /** False for an encoding the module does not know. */
   read(encoding: number, out: U64): boolean {
-    const field = this.#fields.get(encoding);
-    if (field === undefined) return false;
-    field.read(out);
+    const entry = this.#fields.get(encoding);
+    if (entry === undefined) return false;
+    entry.field.read(out);
     return true;
   }
 
   /** False for an encoding the module does not know. The change takes effect at the next entry. */
   write(encoding: number, value: ReadonlyU64): boolean {
-    const field = this.#fields.get(encoding);
-    if (field === undefined) return false;
-    field.write(value);
+    const entry = this.#fields.get(encoding);
+    if (entry === undefined) return false;
+    entry.field.write(value);
     const eoiExit = eoiExitFields.indexOf(encoding);
     if (eoiExit >= 0) {
       this.apic.setEoiExits(2 * eoiExit, value.lo);
       this.apic.setEoiExits(2 * eoiExit + 1, value.hi);
     }
-    const effect = this.#effects.get(encoding);
-    if (effect === Effect.State) this.#stateChanged = true;
-    else if (effect === Effect.Intercepts) this.#interceptsChanged = true;
+    if (entry.effect === Effect.State) this.#stateChanged = true;
+    else if (entry.effect === Effect.Intercepts) this.#interceptsChanged = true;
     return true;
   }
 
