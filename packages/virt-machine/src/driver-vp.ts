@@ -14,9 +14,13 @@ import {
   viewRunPage,
 } from '@paravisor/hcl-protocol';
 import type { HclVp, PrivatePage, ReadonlyU64, RunPage, TdcallArgument } from '@paravisor/hcl-protocol';
+import type { VpClock } from './clock.js';
 import { PathOutcome } from './contract.js';
 import type { IsolationVp, VpMachine } from './contract.js';
+import type { CostModel } from './cost.js';
+import type { EventQueue } from './events.js';
 import { Vtl2Interrupt } from './host.js';
+import type { HostVp } from './host.js';
 import type { HostAnswers } from './host-answers.js';
 import type { KernelTimer } from './kernel-timers.js';
 import type { OsTime } from './os-time.js';
@@ -80,6 +84,11 @@ export class DriverVp implements HclVp {
   /** `run` of this model never fails: what a machine half cannot enter it shows as an exit. */
   readonly runErrno = Errno.EIO;
   readonly #parts: DriverVpParts;
+  readonly #clock: VpClock;
+  readonly #host: HostVp;
+  readonly #schedule: Schedule;
+  readonly #events: EventQueue;
+  readonly #ticks: CostModel['ticks'];
   readonly #page: RunPage;
   readonly #isolation: IsolationVp;
   readonly #pollTimer: KernelTimer;
@@ -95,6 +104,11 @@ export class DriverVp implements HclVp {
 
   constructor(parts: DriverVpParts) {
     this.#parts = parts;
+    this.#clock = parts.vp.clock;
+    this.#host = parts.vp.host;
+    this.#schedule = parts.schedule;
+    this.#events = parts.schedule.events;
+    this.#ticks = parts.vp.costs.ticks;
     this.#isolation = parts.isolation;
     this.index = parts.vp.index;
     this.runPage = parts.vp.runPage;
@@ -132,11 +146,11 @@ export class DriverVp implements HclVp {
 
   /** mshv_vtl's loop (PR 107, in behaviour): look at `cancel` and the proxy scan, then idle or enter a lower VTL, until an exit is for user mode. */
   run(): RunStatus {
-    const { schedule, vp } = this.#parts;
+    const schedule = this.#schedule;
     if (schedule.stopped) return RunStatus.Pending;
     if (this.#stand === Stand.Leaving) return this.#leave();
     if (this.#stand === Stand.User) {
-      vp.clock.charge(vp.costs.ticks.userToKernel);
+      this.#clock.charge(this.#ticks.userToKernel);
       this.#stand = Stand.Loop;
     }
     for (;;) {
@@ -165,25 +179,25 @@ export class DriverVp implements HclVp {
   }
 
   #startIdle(): void {
-    const { schedule, vp } = this.#parts;
+    const host = this.#host;
     this.#isolation.beforeIdle();
     this.#schedulerTick?.cancel();
-    schedule.happenDue();
+    this.#schedule.happenDue();
     // Arming the halt timer takes time: what came meanwhile is seen before the CPU halts.
-    if (!vp.host.vtl2InterruptPending) vp.host.halt();
+    if (!host.vtl2InterruptPending) host.halt();
     this.#stand = Stand.Idle;
   }
 
   #idle(): PathOutcome {
-    const { schedule, vp } = this.#parts;
-    while (!vp.host.vtl2InterruptPending) if (!schedule.skipIdle()) return PathOutcome.Pending;
-    vp.host.resume();
+    const host = this.#host;
+    while (!host.vtl2InterruptPending) if (!this.#schedule.skipIdle()) return PathOutcome.Pending;
+    host.resume();
     this.#takeInterrupts();
     return this.#isolation.afterIdle();
   }
 
   #finish(): RunStatus {
-    return this.#returnToUser(RunStatus.Finished, this.#isolation.userExitReason(), this.#parts.vp.costs.ticks.vmmEmulation);
+    return this.#returnToUser(RunStatus.Finished, this.#isolation.userExitReason(), this.#ticks.vmmEmulation);
   }
 
   #cancelled(): RunStatus {
@@ -193,31 +207,32 @@ export class DriverVp implements HclVp {
   #returnToUser(status: RunStatus, reason: number, work: number): RunStatus {
     const { vp, lastVtl } = this.#parts;
     this.#isolation.beforeReturn();
-    vp.ledger.count(vp.index, lastVtl(), ExitDestination.User, reason, vp.clock.now);
+    vp.ledger.count(this.index, lastVtl(), ExitDestination.User, reason, this.#clock.now);
     this.#status = status;
     this.#stand = Stand.Leaving;
-    this.#pass(vp.costs.ticks.kernelToUser + work);
+    this.#pass(this.#ticks.kernelToUser + work);
     return this.#leave();
   }
 
   /** What user mode does from here on may reach other VPs, so none may be behind; and it sees what others' threads changed no earlier than they did. */
   #leave(): RunStatus {
-    const { schedule, vp } = this.#parts;
-    vp.clock.skipTo(this.#wokenAt);
-    if (schedule.isAhead()) return RunStatus.Pending;
+    this.#clock.skipTo(this.#wokenAt);
+    if (this.#schedule.isAhead()) return RunStatus.Pending;
     this.#stand = Stand.User;
     return this.#status;
   }
 
   /** Lets VTL2 spend `ticks`; its kernel takes the interrupts that come meanwhile. */
   #pass(ticks: number): void {
-    const { clock } = this.#parts.vp;
+    const clock = this.#clock;
     clock.charge(ticks);
-    if (this.#parts.schedule.events.nextTime <= clock.now) this.#takeInterrupts();
+    if (this.#events.nextTime <= clock.now) this.#takeInterrupts();
   }
 
   /** The VTL2 kernel takes every interrupt that is pending or due now. */
   #takeInterrupts(): void {
+    // On the way of most exits there is none.
+    if (this.#events.nextTime > this.#clock.now && !this.#host.vtl2InterruptPending) return;
     const { schedule, vp } = this.#parts;
     for (;;) {
       schedule.happenDue();
@@ -281,15 +296,13 @@ export class DriverVp implements HclVp {
   }
 
   rdtsc(out: U64): void {
-    const { vp } = this.#parts;
-    out.setNumber(vp.clock.now);
-    this.#pass(vp.costs.ticks.vtl2Rdtsc);
+    out.setNumber(this.#clock.now);
+    this.#pass(this.#ticks.vtl2Rdtsc);
   }
 
   osTimeNs(out: U64): void {
-    const { vp, osTime } = this.#parts;
-    out.setNumber(osTime.nsOf(vp.clock.now));
-    this.#pass(vp.costs.ticks.vtl2Rdtsc);
+    out.setNumber(this.#parts.osTime.nsOf(this.#clock.now));
+    this.#pass(this.#ticks.vtl2Rdtsc);
   }
 
   cpuid(leaf: number, subleaf: number, out: Int32Array): void {

@@ -5,6 +5,7 @@ import type { VpClock } from './clock.js';
 import { GuestStop } from './contract.js';
 import type { CostModel } from './cost.js';
 import type { HostVp } from './host.js';
+import { HOLD } from './schedule.js';
 import type { Schedule } from './schedule.js';
 
 /** Most instructions of one `Processor.run`. */
@@ -61,33 +62,38 @@ const NOTHING = -1;
 
 /** The runs of one VP's guests, one at a time. */
 export class GuestRun {
-  readonly #parts: GuestRunParts;
+  readonly #clock: VpClock;
+  readonly #host: HostVp;
+  readonly #schedule: Schedule;
+  readonly #costs: CostModel;
   /** How the last run ended, while a VP that is behind keeps it from being acted on. */
   #waiting = NOTHING;
 
   constructor(parts: GuestRunParts) {
-    this.#parts = parts;
+    this.#clock = parts.clock;
+    this.#host = parts.host;
+    this.#schedule = parts.schedule;
+    this.#costs = parts.costs;
   }
 
   /** See `VpMachine.runGuest`. */
   run(processor: TimedProcessor, time: ContextClock, deadlineTicks: number): GuestStop {
     if (this.#waiting !== NOTHING) return this.#leave(this.#waiting as GuestStop);
-    const { clock, host, schedule } = this.#parts;
+    const clock = this.#clock;
+    const schedule = this.#schedule;
     for (;;) {
       schedule.happenDue();
-      if (host.vtl2InterruptPending) return GuestStop.Vtl2Interrupt;
+      if (this.#host.vtl2InterruptPending) return GuestStop.Vtl2Interrupt;
       if (clock.now >= deadlineTicks) return GuestStop.Deadline;
-      const { nextTime } = schedule.events;
-      // What is due and has not happened waits for another VP to come up to it.
-      if (schedule.holdsStill || clock.now > schedule.limit || nextTime <= clock.now) return GuestStop.Horizon;
-      const target = Math.min(deadlineTicks, nextTime, schedule.limit + 1, schedule.pauseAhead);
-      const stop = processor.run(clock.instructionsUntil(target, MAX_BUDGET));
+      const horizon = schedule.horizon(clock.now);
+      if (horizon === HOLD) return GuestStop.Horizon;
+      const stop = processor.run(clock.instructionsUntil(Math.min(deadlineTicks, horizon), MAX_BUDGET));
       time.settle();
       switch (stop) {
         case Stop.Budget:
           break;
         case Stop.Costed:
-          clock.charge(costOf(this.#parts.costs, processor.exit.kind));
+          clock.charge(costOf(this.#costs, processor.exit.kind));
           break;
         case Stop.Unreadable:
           return GuestStop.Horizon;
@@ -103,7 +109,7 @@ export class GuestRun {
 
   /** What the guest itself ended the run by may reach other VPs: that waits until none is behind. */
   #leave(stop: GuestStop): GuestStop {
-    const ahead = this.#parts.schedule.isAhead();
+    const ahead = this.#schedule.isAhead();
     this.#waiting = ahead ? stop : NOTHING;
     return ahead ? GuestStop.Horizon : stop;
   }

@@ -5,7 +5,7 @@ import { defaultCosts } from './cost.js';
 import { EventQueue } from './events.js';
 import { HostVp } from './host.js';
 import { Ledger } from './ledger.js';
-import { Schedule } from './schedule.js';
+import { HOLD, Schedule } from './schedule.js';
 
 function machine(vpCount: number, seed = 0, quantumTicks = 0) {
   const events = new EventQueue();
@@ -34,7 +34,8 @@ describe('whose turn it is (architecture.md: the runnable VP with the smallest c
     vps[0]!.clock.charge(100);
     vps[1]!.clock.charge(50);
     expect(schedule.nextVp()).toBe(2);
-    expect(schedule.limit).toBe(50);
+    expect(schedule.horizon(50)).toBe(51);
+    expect(schedule.horizon(51)).toBe(HOLD);
   });
 
   it('permutes ties by the seed, the same way every time', () => {
@@ -53,18 +54,19 @@ describe('whose turn it is (architecture.md: the runnable VP with the smallest c
     const { vps, schedule } = machine(2, 0, 30);
     vps[1]!.clock.charge(10);
     schedule.nextVp();
-    expect(schedule.limit).toBe(40);
+    expect(schedule.horizon(40)).toBe(41);
+    expect(schedule.horizon(41)).toBe(HOLD);
   });
 
   it('leaves a halted VP out until it is interrupted, then at the later of the two clocks', () => {
     const { vps, schedule } = machine(2);
     vps[1]!.host.halt();
     expect(schedule.nextVp()).toBe(0);
-    expect(schedule.limit).toBe(Infinity);
+    expect(schedule.horizon(0)).toBe(Infinity);
     vps[0]!.clock.advance(50_000);
     vps[1]!.host.interruptVtl2(vps[0]!.clock.now);
     schedule.happenDue();
-    expect(schedule.limit).toBe(vps[1]!.clock.now);
+    expect(schedule.horizon(0)).toBe(vps[1]!.clock.now + 1);
     expect(vps[1]!.clock.now).toBe(50_000 + defaultCosts.ticks.hostInterrupt);
   });
 

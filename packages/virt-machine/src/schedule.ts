@@ -25,6 +25,9 @@ export type ScheduleState = {
   readonly cutShort: boolean;
 };
 
+/** What `Schedule.horizon` gives when the current VP may not run on. */
+export const HOLD = -1;
+
 /**
  * Virtual time of the whole machine. A VP whose VTL2 has halted and has no interrupt pending is idle: it is not runnable, and its clock is skipped
  * ahead to what wakes it. An event happens when no runnable VP is behind it.
@@ -55,14 +58,19 @@ export class Schedule {
     this.#order = permutation(parts.vps.length, parts.seed);
   }
 
-  /** The last tick at which the current VP may still run on. */
-  get limit(): number {
-    return this.earliestOther + this.#quantum;
-  }
-
-  /** The tick up to which a guest may run at once, when a pause is ahead. It ends no turn: a VP that may go on does. */
-  get pauseAhead(): number {
-    return this.#pauseAt > this.#vps[this.current]!.clock.now ? this.#pauseAt : Infinity;
+  /**
+   * The tick up to which the current VP, whose clock stands at `now`, may run a guest at once; `HOLD` when it may not run on. A pause that is ahead ends
+   * no turn: a VP that may go on does.
+   */
+  horizon(now: number): number {
+    const { earliestOther } = this;
+    const { nextTime } = this.events;
+    const pauseAt = this.#pauseAt;
+    const limit = earliestOther + this.#quantum;
+    // What is due and has not happened waits for another VP to come up to it.
+    if (this.stopped || pauseAt <= Math.min(now, earliestOther) || now > limit || nextTime <= now) return HOLD;
+    const end = Math.min(nextTime, limit + 1);
+    return pauseAt > now ? Math.min(end, pauseAt) : end;
   }
 
   /** Whether the current VP is to run no guest and skip no time for now. */

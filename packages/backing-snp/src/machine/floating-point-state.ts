@@ -10,7 +10,6 @@ const HALF = 2;
  * x87 registers two at a time: 20 bytes, which are five words, in the VMSA, where they are packed by number (an assumption: not from the top); two
  * records of four words in the processor, of which ten bytes count.
  */
-const PAIRS = 4;
 const VMSA_PAIR = 5;
 const CPU_PAIR = 8;
 const LOW = 0xffff;
@@ -36,6 +35,30 @@ const cellsOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Cells => ({
   halves: new Uint16Array(buffer, byteOffset, byteLength / HALF),
 });
 
+/** A pair of x87 registers from the VMSA into the processor. */
+function unpack(to: Int32Array, at: number, from: Int32Array, packed: number): void {
+  const middle = from[packed + 2]!;
+  const fourth = from[packed + 3]!;
+  const last = from[packed + 4]!;
+  to[at] = from[packed]!;
+  to[at + 1] = from[packed + 1]!;
+  to[at + 2] = (to[at + 2]! & ~LOW) | (middle & LOW);
+  to[at + 4] = (middle >>> 16) | (fourth << 16);
+  to[at + 5] = (fourth >>> 16) | (last << 16);
+  to[at + 6] = (to[at + 6]! & ~LOW) | (last >>> 16);
+}
+
+/** The other way. */
+function pack(to: Int32Array, packed: number, from: Int32Array, at: number): void {
+  const second = from[at + 4]!;
+  const third = from[at + 5]!;
+  to[packed] = from[at]!;
+  to[packed + 1] = from[at + 1]!;
+  to[packed + 2] = (from[at + 2]! & LOW) | (second << 16);
+  to[packed + 3] = (second >>> 16) | (third << 16);
+  to[packed + 4] = (third >>> 16) | (from[at + 6]! << 16);
+}
+
 export class FloatingPointState {
   readonly #save: Cells;
   readonly #cpu: Cells;
@@ -55,19 +78,10 @@ export class FloatingPointState {
     const { words: from, halves: fromHalves } = this.#save;
     const { words: to, halves: toHalves } = this.#cpu;
     this.#cpuXmm.set(this.#saveXmm);
-    for (let pair = 0; pair < PAIRS; pair++) {
-      const at = cpu.x87 + pair * CPU_PAIR;
-      const packed = save.x87 + pair * VMSA_PAIR;
-      const middle = from[packed + 2]!;
-      const fourth = from[packed + 3]!;
-      const last = from[packed + 4]!;
-      to[at] = from[packed]!;
-      to[at + 1] = from[packed + 1]!;
-      to[at + 2] = (to[at + 2]! & ~LOW) | (middle & LOW);
-      to[at + 4] = (middle >>> 16) | (fourth << 16);
-      to[at + 5] = (fourth >>> 16) | (last << 16);
-      to[at + 6] = (to[at + 6]! & ~LOW) | (last >>> 16);
-    }
+    unpack(to, cpu.x87, from, save.x87);
+    unpack(to, cpu.x87 + CPU_PAIR, from, save.x87 + VMSA_PAIR);
+    unpack(to, cpu.x87 + 2 * CPU_PAIR, from, save.x87 + 2 * VMSA_PAIR);
+    unpack(to, cpu.x87 + 3 * CPU_PAIR, from, save.x87 + 3 * VMSA_PAIR);
     to[cpu.mxcsr] = from[save.mxcsr]!;
     toHalves[cpu.control] = fromHalves[save.control]!;
     toHalves[cpu.status] = fromHalves[save.status]!;
@@ -79,17 +93,10 @@ export class FloatingPointState {
     const { words: to, halves: toHalves } = this.#save;
     const { words: from, halves: fromHalves } = this.#cpu;
     this.#saveXmm.set(this.#cpuXmm);
-    for (let pair = 0; pair < PAIRS; pair++) {
-      const at = cpu.x87 + pair * CPU_PAIR;
-      const packed = save.x87 + pair * VMSA_PAIR;
-      const second = from[at + 4]!;
-      const third = from[at + 5]!;
-      to[packed] = from[at]!;
-      to[packed + 1] = from[at + 1]!;
-      to[packed + 2] = (from[at + 2]! & LOW) | (second << 16);
-      to[packed + 3] = (second >>> 16) | (third << 16);
-      to[packed + 4] = (third >>> 16) | (from[at + 6]! << 16);
-    }
+    pack(to, save.x87, from, cpu.x87);
+    pack(to, save.x87 + VMSA_PAIR, from, cpu.x87 + CPU_PAIR);
+    pack(to, save.x87 + 2 * VMSA_PAIR, from, cpu.x87 + 2 * CPU_PAIR);
+    pack(to, save.x87 + 3 * VMSA_PAIR, from, cpu.x87 + 3 * CPU_PAIR);
     to[save.mxcsr] = from[cpu.mxcsr]!;
     toHalves[save.control] = fromHalves[cpu.control]!;
     toHalves[save.status] = fromHalves[cpu.status]!;

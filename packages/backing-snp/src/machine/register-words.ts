@@ -1,7 +1,6 @@
 /** Where each register lies in a VMSA and in the state of the processor that runs it, in words of 32 bits (APM volume 2, table B-4). */
 import { VmsaSelector, vmsaLayout, vmsaSelectorLayout } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
-import { segmentSelectors } from '../abi/index.js';
 
 const { fields } = vmsaLayout;
 const WORD = 4;
@@ -15,12 +14,9 @@ export const LIMIT_WORD = vmsaSelectorLayout.fields.limit.offset / WORD;
 export const BASE_WORD = vmsaSelectorLayout.fields.base.offset / WORD;
 
 const selectorWord = (selector: number): number => (SELECTORS + selector * SELECTOR_BYTES) / WORD;
-/** Word of each segment record: [VMSA, processor], by turns. */
-export const segmentWords = Int32Array.from(
-  segmentSelectors.flatMap((selector, index) => [selectorWord(selector), (stateLayout.segments + index * stateLayout.segmentSize) / WORD]),
-);
+const segmentWord = (segment: number): number => (stateLayout.segments + segment * stateLayout.segmentSize) / WORD;
 
-/** Word of each register in the VMSA. RBP to R15 follow each other. */
+/** Word of each register and segment record in the VMSA. RBP to R15 follow each other. */
 export const save = {
   rax: fields.rax.offset / WORD,
   rcx: fields.rcx.offset / WORD,
@@ -49,6 +45,14 @@ export const save = {
   pat: fields.pat.offset / WORD,
   xcr0: fields.xcr0.offset / WORD,
   tscAux: fields.tscAux.offset / WORD,
+  es: selectorWord(VmsaSelector.Es),
+  cs: selectorWord(VmsaSelector.Cs),
+  ss: selectorWord(VmsaSelector.Ss),
+  ds: selectorWord(VmsaSelector.Ds),
+  fs: selectorWord(VmsaSelector.Fs),
+  gs: selectorWord(VmsaSelector.Gs),
+  ldtr: selectorWord(VmsaSelector.Ldtr),
+  tr: selectorWord(VmsaSelector.Tr),
   gdtrLimit: selectorWord(VmsaSelector.Gdtr) + LIMIT_WORD,
   gdtrBase: selectorWord(VmsaSelector.Gdtr) + BASE_WORD,
   idtrLimit: selectorWord(VmsaSelector.Idtr) + LIMIT_WORD,
@@ -57,7 +61,7 @@ export const save = {
 
 const gpr = (number: number): number => (stateLayout.gpr + number * GPR_BYTES) / WORD;
 
-/** Word of each register in the processor's state. */
+/** Word of each register and segment record in the processor's state. */
 export const cpu = {
   rax: gpr(0),
   rcx: gpr(1),
@@ -86,6 +90,14 @@ export const cpu = {
   pat: stateLayout.pat / WORD,
   xcr0: stateLayout.xcr0 / WORD,
   tscAux: stateLayout.tscAux / WORD,
+  es: segmentWord(0),
+  cs: segmentWord(1),
+  ss: segmentWord(2),
+  ds: segmentWord(3),
+  fs: segmentWord(4),
+  gs: segmentWord(5),
+  ldtr: segmentWord(6),
+  tr: segmentWord(7),
   gdtrLimit: stateLayout.gdtrLimit / WORD,
   gdtrBase: stateLayout.gdtrBase / WORD,
   idtrLimit: stateLayout.idtrLimit / WORD,

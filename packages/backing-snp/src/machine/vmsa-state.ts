@@ -1,11 +1,12 @@
 /** A VMSA and the processor that runs it: loaded at VMRUN, stored at #VMEXIT (APM volume 2, 15.36 and table B-4). */
-import { EventInject, VIntr, VmsaSelector } from '@paravisor/hcl-protocol';
+import { EventInject, VIntr } from '@paravisor/hcl-protocol';
 import type { Vmsa } from '@paravisor/hcl-protocol';
 import type { Processor } from '@paravisor/x86-cpu';
-import { Efer, accessRightsOf, dplOf, vmsaAttributesOf } from '../abi/index.js';
+import { Efer, dplOf } from '../abi/index.js';
 import { FloatingPointState } from './floating-point-state.js';
 import { loadRegisters, storeRegisters } from './register-copy.js';
-import { BASE_WORD, LIMIT_WORD, RBP_TO_R15_WORDS, cpu, save, segmentWords } from './register-words.js';
+import { RBP_TO_R15_WORDS, cpu, save } from './register-words.js';
+import { loadSegments, storeSegments } from './segment-copy.js';
 
 /** Processor interruptibility: blocking by STI or MOV SS, and by NMI. */
 const SHADOW = 3;
@@ -13,10 +14,6 @@ const SHADOW_BY_STI = 1;
 const NMI_BLOCKED = 8;
 /** CR8 has four bits. */
 const CR8_MASK = 0xf;
-
-/** VMSA segment word 0 (selector, attributes) → the processor's. */
-const toProcessor = (word: number): number => (word & 0xffff) | ((accessRightsOf(word >>> 16) & 0xffff) << 16);
-const toVmsa = (word: number): number => (word & 0xffff) | (vmsaAttributesOf(word >>> 16) << 16);
 
 /** Copies a register of 64 bits; 0 when it was equal before. */
 function change(to: Int32Array, at: number, from: Int32Array, word: number): number {
@@ -67,20 +64,9 @@ export class VmsaState {
   #loadMode(): boolean {
     const { i32 } = this.#processor;
     const words = this.#words;
-    let difference =
+    const difference =
       change(i32, cpu.cr0, words, save.cr0) | change(i32, cpu.cr3, words, save.cr3) | change(i32, cpu.cr4, words, save.cr4) | change(i32, cpu.efer, words, save.efer);
-    for (let i = 0; i < segmentWords.length; i += 2) {
-      const from = segmentWords[i]!;
-      const to = segmentWords[i + 1]!;
-      const record = toProcessor(words[from]!);
-      difference |= (i32[to]! ^ record) | (i32[to + LIMIT_WORD]! ^ words[from + LIMIT_WORD]!);
-      difference |= (i32[to + BASE_WORD]! ^ words[from + BASE_WORD]!) | (i32[to + BASE_WORD + 1]! ^ words[from + BASE_WORD + 1]!);
-      i32[to] = record;
-      i32[to + LIMIT_WORD] = words[from + LIMIT_WORD]!;
-      i32[to + BASE_WORD] = words[from + BASE_WORD]!;
-      i32[to + BASE_WORD + 1] = words[from + BASE_WORD + 1]!;
-    }
-    return difference !== 0;
+    return (loadSegments(i32, words) | difference) !== 0;
   }
 
   /** Translations of another processor, or ones that software has disowned by writing the field, are none. */
@@ -123,18 +109,11 @@ export class VmsaState {
     this.#saveGprs.set(this.#cpuGprs);
     // A guest may write EFER without SVME; hardware that runs it keeps the bit.
     words[save.efer]! |= Efer.Svme;
-    for (let i = 0; i < segmentWords.length; i += 2) {
-      const to = segmentWords[i]!;
-      const from = segmentWords[i + 1]!;
-      words[to] = toVmsa(i32[from]!);
-      words[to + LIMIT_WORD] = i32[from + LIMIT_WORD]!;
-      words[to + BASE_WORD] = i32[from + BASE_WORD]!;
-      words[to + BASE_WORD + 1] = i32[from + BASE_WORD + 1]!;
-    }
+    storeSegments(words, i32);
     this.#floatingPoint.store();
     words[save.rflags] = processor.readRflags();
     words[save.rflags + 1] = 0;
-    vmsa.cpl = dplOf(vmsa.selectors[VmsaSelector.Ss]!.attributes);
+    vmsa.cpl = dplOf(words[save.ss]! >>> 16);
     this.#storeInterruptControl();
   }
 

@@ -18,6 +18,7 @@ class FixedRatio {
   readonly #integer: U64;
   readonly #fraction: U64;
   readonly #isWhole: boolean;
+  readonly #isBelowOne: boolean;
   readonly #product = new U64();
 
   constructor(numerator: number, denominator: number) {
@@ -25,6 +26,7 @@ class FixedRatio {
     this.#integer = U64.of(BigInt.asUintN(64, ratio >> 64n));
     this.#fraction = U64.of(BigInt.asUintN(64, ratio));
     this.#isWhole = this.#fraction.isZero();
+    this.#isBelowOne = this.#integer.isZero();
   }
 
   get fraction(): ReadonlyU64 {
@@ -37,6 +39,10 @@ class FixedRatio {
 
   /** `out` may be `t`. */
   apply(t: ReadonlyU64, out: U64): void {
+    if (this.#isBelowOne) {
+      out.set(t).mulHigh(this.#fraction);
+      return;
+    }
     const whole = this.#product.set(t).mul(this.#integer);
     if (this.#isWhole) out.set(whole);
     else out.set(t).mulHigh(this.#fraction).add(whole);
