@@ -44,6 +44,13 @@ describe('exits that finish an instruction (APM appendix C)', () => {
     expect(shadow(scripted)).toBe(0);
   });
 
+  it('a single step over one is lost: nothing is injected, and the flags keep TF (openvmm `advance_to_next_instruction`)', () => {
+    const scripted = start();
+    scripted.vmsa.rflags.setParts(0x102, 0);
+    scripted.exit(SvmExit.Cpuid);
+    expect([rip(scripted), scripted.vmsa.eventInject.lo & EventInject.Valid, scripted.vmsa.rflags.lo]).toEqual([RIP + 2n, 0, 0x102]);
+  });
+
   it('RDMSR splits its value over EDX:EAX; exit_info1 bit 0 makes it WRMSR', () => {
     const scripted = start();
     scripted.vmsa.rcx.setParts(0x40000020, 0);

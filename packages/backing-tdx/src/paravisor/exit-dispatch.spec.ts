@@ -37,6 +37,13 @@ describe('exits that finish an instruction: RIP goes over it by r11’s high hal
     expect(scripted.advanced).toBe(2);
   });
 
+  it('a single step over one is lost: nothing is injected, and the flags keep TF (openvmm `advance_to_next_instruction`)', () => {
+    const scripted = start();
+    scripted.vp.registers(0).writeRflags(0x102);
+    scripted.exit(VmxExit.Cpuid);
+    expect([scripted.advanced, scripted.vp.registers(0).readRflags(), injection(scripted) & BigInt(InterruptionInfo.Valid >>> 0)]).toEqual([2, 0x102, 0n]);
+  });
+
   it('RDMSR splits its value over EDX:EAX; an MSR number is 32 bits without a sign', () => {
     const scripted = after(VmxExit.MsrRead, { rcx: 0xffffffff_c0010000n });
     expect(scripted.takeLog()).toEqual(['rdmsr c0010000']);

@@ -204,20 +204,49 @@ describe("the guest's own page tables", () => {
   });
 });
 
-describe('what ends the VP', () => {
+describe('an instruction that cannot be emulated', () => {
   it.each([
-    ['an instruction nobody emulates', /cannot be emulated: 0f 01 17/, () => {}],
-    ['a page table outside RAM', /page table at guest physical address 0x100000 lies outside RAM/, (registers: PlainRegisters) => (registers.cr3 = BigInt(RAM_BYTES))],
-    ['a push outside 64-bit mode', /cannot be emulated: ff 37/, (registers: PlainRegisters, write: (code: readonly number[]) => void) => {
-      legacy(registers, 0xc09b);
-      write([0xff, 0x37]); // push dword ptr [edi]
-    }],
-  ])('%s is named in the fault', (_name, reason, adjust) => {
-    const { machine, paravisor, registers, emulate } = guest([0x0f, 0x01, 0x17]); // lgdt [rdi]
+    ['a table load', [0x0f, 0x01, 0x17] /* lgdt [rdi] */, () => {}],
+    ['a push outside 64-bit mode', [0xff, 0x37] /* push dword ptr [edi] */, (registers: PlainRegisters) => legacy(registers, 0xc09b)],
+  ])('%s is #UD for the guest (openvmm `emulate`)', (_name, code, adjust) => {
+    const { machine, registers, chipset, emulate } = guest(code);
     registers.gpr[RDI] = DEVICE_LINEAR;
-    adjust(registers, (code) => machine.memory.write(CODE, Uint8Array.from(code)));
+    adjust(registers);
+    expect(emulate()).toBe(EmulationStatus.Faulted);
+    expect([registers.rip, chipset.log]).toEqual([BigInt(CODE), []]);
+    expect(machine.takeLog()).toEqual(['exception 0 6 -1']);
+  });
+});
+
+describe('a single step over an emulated instruction', () => {
+  it('is a #DB behind it, and ends stepping: the flags that the handler returns to have no TF (openvmm x86emu)', () => {
+    const { machine, registers, emulate } = guest(STORE32);
+    registers.gpr[RDI] = DEVICE_LINEAR;
+    registers.rflags |= 0x100;
+    expect(emulate()).toBe(EmulationStatus.Done);
+    expect([registers.rip, registers.rflags & 0x100]).toEqual([BigInt(CODE + STORE32.length), 0]);
+    expect(machine.takeLog()).toEqual(['exception 0 1 -1']);
+  });
+
+  it('comes after the last iteration of a REP (openvmm x86emu)', () => {
+    const { machine, registers, emulate } = guest([0xf3, 0xaa]); // rep stosb
+    registers.gpr[RDI] = DEVICE_LINEAR;
+    registers.gpr[RCX] = 2n;
+    registers.rflags |= 0x100;
+    emulate();
+    expect(machine.takeLog()).toEqual([]);
+    emulate();
+    expect(machine.takeLog()).toEqual(['exception 0 1 -1']);
+  });
+});
+
+describe('what ends the VP', () => {
+  it('a page table outside RAM is named in the fault', () => {
+    const { paravisor, registers, emulate } = guest(STORE32);
+    registers.gpr[RDI] = DEVICE_LINEAR;
+    registers.cr3 = BigInt(RAM_BYTES);
     expect(emulate()).toBe(EmulationStatus.Fatal);
-    expect(paravisor.fault?.reason).toMatch(reason);
+    expect(paravisor.fault?.reason).toMatch(/page table at guest physical address 0x100000 lies outside RAM/);
   });
 });
 

@@ -11,7 +11,11 @@ import { PhysicalBus } from './physical-bus.js';
 
 const INSTRUCTION_BYTES = 15;
 const PAGE_BYTES = 0x1000;
+const VECTOR_DB = 1;
+const VECTOR_UD = 6;
 const VECTOR_PF = 14;
+const NO_ERROR_CODE = -1;
+const RFLAGS_TF = 0x100;
 const PAGE_OFFSET_MASK = 0xfffn;
 const LEAF_ADDRESS_SIZES = 0x80000008;
 /** MAXPHYADDR where CPUID has no leaf for it (Intel SDM volume 3, 4.1.4). */
@@ -58,10 +62,10 @@ export class MmioEmulator {
     const inFirstPage = Math.min(INSTRUCTION_BYTES, PAGE_BYTES - Number(linear & PAGE_OFFSET_MASK));
     if (!this.#fetch(linear, 0, inFirstPage)) return this.#accessFailed(vtl);
     const outcome = emulate(this.#cpu, this.#code, inFirstPage);
-    if (outcome.status !== EmulateStatus.Truncated) return this.#finish(vtl, rip, inFirstPage, outcome);
+    if (outcome.status !== EmulateStatus.Truncated) return this.#finish(vtl, outcome);
 
     if (!this.#fetch(linear, inFirstPage, INSTRUCTION_BYTES)) return this.#accessFailed(vtl);
-    return this.#finish(vtl, rip, INSTRUCTION_BYTES, emulate(this.#cpu, this.#code, INSTRUCTION_BYTES));
+    return this.#finish(vtl, emulate(this.#cpu, this.#code, INSTRUCTION_BYTES));
   }
 
   /** Fetches the instruction's bytes from `from` to `to`, which lie in one page. */
@@ -75,9 +79,11 @@ export class MmioEmulator {
     return false;
   }
 
-  #finish(vtl: number, rip: bigint, fetched: number, outcome: EmulateOutcome): EmulationStatus {
+  #finish(vtl: number, outcome: EmulateOutcome): EmulationStatus {
     switch (outcome.status) {
       case EmulateStatus.Done:
+        this.#singleStep(vtl);
+        return EmulationStatus.Done;
       case EmulateStatus.Repeat:
         return EmulationStatus.Done;
       case EmulateStatus.AccessFailed:
@@ -85,11 +91,21 @@ export class MmioEmulator {
       case EmulateStatus.Exception:
         this.#options.backing.injectException(vtl, outcome.vector, outcome.errorCode);
         return EmulationStatus.Faulted;
-      default: {
-        const bytes = Array.from(this.#code.subarray(0, fetched), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
-        return this.#fatal(vtl, `the instruction at 0x${rip.toString(16)} accessed a device and cannot be emulated: ${bytes}`);
-      }
+      default:
+        // What cannot be decoded or emulated is the guest's #UD, valid or not (openvmm `emulate`).
+        this.#options.backing.injectException(vtl, VECTOR_UD, NO_ERROR_CODE);
+        return EmulationStatus.Faulted;
     }
+  }
+
+  /** The single-step trap behind an instruction, as openvmm's x86emu has it: TF is gone from the flags that the handler returns to, and DR6 is left alone. */
+  #singleStep(vtl: number): void {
+    const { backing } = this.#options;
+    const registers = backing.registers(vtl);
+    const rflags = registers.readRflags();
+    if (!(rflags & RFLAGS_TF)) return;
+    registers.writeRflags(rflags & ~RFLAGS_TF);
+    backing.injectException(vtl, VECTOR_DB, NO_ERROR_CODE);
   }
 
   /** A page fault is the guest's own; anything else cannot be answered. */
