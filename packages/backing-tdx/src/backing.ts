@@ -25,6 +25,8 @@ export interface TdxBackingOptions {
   readonly remedyEarlyExpiry?: Switch;
   /** Do not inject an event a second time that went in during a run that was cancelled; default `off`. */
   readonly remedyRepeatedEvent?: Switch;
+  /** Drop a self-IPI with a vector below 16, which the offload leaves to software; default `off`: it ends the VP. */
+  readonly remedyIllegalSelfIpi?: Switch;
 }
 
 const switches = ['on', 'off'] as const;
@@ -61,13 +63,18 @@ const tdxOptions = {
     values: remedies,
     description: 'remedy of a hazard: do not inject an event a second time that went in during a run that was cancelled',
   },
+  remedyIllegalSelfIpi: {
+    name: 'remedyIllegalSelfIpi',
+    values: remedies,
+    description: 'remedy of a hazard: drop a self-IPI with a vector below 16, as without the offload, where VMX exit 56 ends the VP; on for boot',
+  },
 } as const satisfies Record<keyof TdxBackingOptions, BackingOption>;
 
 type Values = { readonly [Name in keyof typeof tdxOptions]: (typeof tdxOptions)[Name]['values'][number] };
 
 /** The TDX backing: lower VTLs are L2 VMs of a trust domain, and their synthetic timers expire by the L2 TSC deadline. */
 export function tdxBacking(options: TdxBackingOptions = {}): Backing<MachineBacking> {
-  const off = { remedyVtlSwitch: 'off', remedyCancelledRun: 'off', remedyEarlyExpiry: 'off', remedyRepeatedEvent: 'off' } as const;
+  const off = { remedyVtlSwitch: 'off', remedyCancelledRun: 'off', remedyEarlyExpiry: 'off', remedyRepeatedEvent: 'off', remedyIllegalSelfIpi: 'off' } as const;
   const values: Values = { timerCapability: timerCapabilities[0], offload: switches[0], l2Vms: l2VmCounts[0], ...off, ...options };
   const settings: TdxSettings = {
     offload: values.offload === 'on',
@@ -75,6 +82,7 @@ export function tdxBacking(options: TdxBackingOptions = {}): Backing<MachineBack
     remedyCancelledRun: values.remedyCancelledRun === 'on',
     remedyEarlyExpiry: values.remedyEarlyExpiry === 'on',
     remedyRepeatedEvent: values.remedyRepeatedEvent === 'on',
+    remedyIllegalSelfIpi: values.remedyIllegalSelfIpi === 'on',
   };
   return {
     name: 'tdx',

@@ -160,7 +160,7 @@ export class ScriptedTdxVp {
   readonly vp: TdxVp;
 
   /** As the scripts have them unless they say otherwise: nothing offloaded, no remedy. */
-  static readonly settings: TdxSettings = { offload: false, remedyRepeatedEvent: false, ...noRemedies };
+  static readonly settings: TdxSettings = { offload: false, remedyRepeatedEvent: false, remedyIllegalSelfIpi: false, ...noRemedies };
 
   constructor(settings: TdxSettings = ScriptedTdxVp.settings, guestTimer: TdxGuestTimer = new VmTimeGuestTimer()) {
     this.apics = [0, 1].map(

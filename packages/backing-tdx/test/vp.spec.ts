@@ -71,7 +71,7 @@ function startVp(hex: string, registers: readonly number[] = []) {
   const vmTime = new VmTimeAccess(hcl);
   const apics = [0, 1].map((vtl) => new LocalApic({ vp: 0, vtl, apicId: 0, set: new LocalApicSet({ wake: () => {} }), vmTime, x2apicCapable: true, observer: silentTimerObserver }));
   const synics = apics.map((apic, vtl) => new Synic({ vp: 0, vtl, memory: machine.hcl.memory, interrupts: apic, observer: silentTimerObserver }));
-  const shared = new TdxShared({ hcl: machine.hcl, disableLowerVtlTimerVirt: false, tscFrequency: 2_000_000_000 }, { offload: false, remedyRepeatedEvent: false, ...noRemedies });
+  const shared = new TdxShared({ hcl: machine.hcl, disableLowerVtlTimerVirt: false, tscFrequency: 2_000_000_000 }, { offload: false, remedyRepeatedEvent: false, remedyIllegalSelfIpi: false, ...noRemedies });
   const backing = shared.createVp({ hcl, vmTime, apics, synics, assistPages: apics.map(() => new VpAssistPage(machine.hcl.memory)), handlers });
   backing.initialize(0, startAt(At.snippet));
   const value = new U64();

@@ -1,6 +1,6 @@
 /** VMX numbers (Intel SDM volume 3, chapters 25 to 28 and appendices B and C) as a TDX paravisor meets them. */
 
-/** Basic exit reasons the paravisor handles, 45 where an I/O APIC listens; any other ends the VP. Open: a number with named cases. */
+/** Basic exit reasons the paravisor handles, 45 where an I/O APIC listens, 56 where an option says so; any other ends the VP. Open: a number with named cases. */
 export const VmxExit = {
   Exception: 0,
   ExternalInterrupt: 1,
@@ -27,6 +27,8 @@ export const VmxExit = {
   TimerExpired: 52,
   Wbinvd: 54,
   Xsetbv: 55,
+  /** A write to the virtual-APIC page that is left to software: a self-IPI with a vector below 16. Trap-like. */
+  ApicWrite: 56,
   Tdcall: 77,
 } as const;
 

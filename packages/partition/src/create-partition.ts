@@ -89,6 +89,7 @@ export function createPartition(options: PartitionOptions): Partition {
     ownPorts: true,
     ...(levelEoiListeners.length === 0 ? {} : { levelEoi: (vector: number) => levelEoiListeners.forEach((listener) => listener(vector)) }),
     ...(options.guestVsm === undefined ? {} : { guestVsm: options.guestVsm }),
+    remedyAutoEoi: options.remedyAutoEoi ?? false,
     timerObserver: timerObserverOf(statistics, observer, (vp) => machine.clocks[vp]!.now),
   });
   if (options.guestTimer === 'hardware' && !paravisor.usesHardwareTimer) {

@@ -35,6 +35,8 @@ export interface PartitionOptions {
   readonly costs?: Readonly<Record<string, number>>;
   /** How the host behaves, which the guest and its paravisor do not trust. Default: honest. */
   readonly host?: HostOptions;
+  /** Remedy of a hazard, see `ParavisorOptions.remedyAutoEoi`. Default false. */
+  readonly remedyAutoEoi?: boolean;
   /** Frequency of the VTL2 kernel's scheduler tick, Hz, see `MachineOptions.vtl2TickHz`. 0 to 1000, default 0: none. */
   readonly vtl2TickHz?: number;
   /** Whether the guest may enable VTL1 for itself (TLFS "Virtual Secure Mode"). Default true. */

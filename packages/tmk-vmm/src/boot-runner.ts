@@ -12,7 +12,6 @@ import { ModelFault } from './model-fault.js';
 import { RecentEvents } from './recent-events.js';
 import { inFlags, partitionOptions } from './runner.js';
 import type { RunPlan } from './runner.js';
-import { VTL2_TICK_HZ } from './settings.js';
 import type { MachineChoices } from './settings.js';
 
 /** What every run of one call shares. */
@@ -59,8 +58,8 @@ function make(context: BootContext, plan: RunPlan, serial: (byte: number) => voi
   const { kernel, commandLine, modules, devices } = context;
   try {
     return createPartition({
-      // A kernel that spins until another VP, or a device, has done something relies on more exits than its own.
-      vtl2TickHz: VTL2_TICK_HZ,
+      // A kernel that spins until a second interrupt has come is not to wait for ever.
+      remedyAutoEoi: true,
       ...partitionOptions(context, plan),
       load: multibootLoader(kernel.image, { commandLine, modules: modules.map(({ module }) => module) }),
       chipset: pcChipset({ serial, testDevices: devices }),

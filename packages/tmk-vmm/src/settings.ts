@@ -17,7 +17,7 @@ const { delayNs, repeatAfterNs, floodPeriodNs } = hostTimerFigures;
 const us = (ns: number): string => `${ns / 1000} µs`;
 
 /** CONFIG_HZ of OpenHCL's kernel (OHCL-Linux-Kernel, `hcl-x64.config`), which is started without `nohz_full`. */
-export const VTL2_TICK_HZ = 250;
+const VTL2_TICK_HZ = 250;
 
 export const settingGroups = [
   {
@@ -39,8 +39,13 @@ export const settingGroups = [
       { name: 'guestVsm', values: ['on', 'off'], description: 'whether the guest may enable VTL1 for itself (TLFS "Virtual Secure Mode")' },
       {
         name: 'vtl2Tick',
-        values: ['on', 'off'],
-        description: `the scheduler tick of VTL2's kernel, ${VTL2_TICK_HZ} Hz on each CPU that is not idle: on for boot, off for run and compare, whose exits all have a cause in the guest`,
+        values: ['off', 'on'],
+        description: `the scheduler tick of VTL2's kernel, ${VTL2_TICK_HZ} Hz on each CPU that is not idle; without it every exit has a cause in the guest`,
+      },
+      {
+        name: 'remedyAutoEoi',
+        values: ['off', 'on'],
+        description: 'remedy of a hazard: call a VP back while an interrupt waits behind an auto-EOI one, whose end nobody sees; on for boot',
       },
     ],
   },
@@ -50,20 +55,21 @@ export const settingGroups = [
 export interface MachineChoices {
   /** As reports name them: `host.timer`. Only what was set. */
   readonly options: Readonly<Record<string, string>>;
-  readonly partition: Pick<PartitionOptions, 'host' | 'guestVsm' | 'vtl2TickHz'>;
+  readonly partition: Pick<PartitionOptions, 'host' | 'guestVsm' | 'vtl2TickHz' | 'remedyAutoEoi'>;
 }
 
 /** The choices among checked settings; of one that is given twice the last counts. */
 export function machineChoices(settings: readonly BackingSetting[]): MachineChoices {
   const own = settings.filter(({ backing }) => settingGroups.some(({ name }) => name === backing));
   const options = Object.fromEntries(own.map(({ backing, option, value }) => [`${backing}.${option}`, value]));
-  const { 'host.timer': timer, 'host.answers': answers, 'partition.guestVsm': guestVsm, 'partition.vtl2Tick': tick } = options;
+  const { 'host.timer': timer, 'host.answers': answers, 'partition.guestVsm': guestVsm, 'partition.vtl2Tick': tick, 'partition.remedyAutoEoi': autoEoi } = options;
   const host = { ...(timer === undefined ? {} : { timer }), ...(answers === undefined ? {} : { answers }) } as HostOptions;
   return {
     options,
     partition: {
       host,
       ...(guestVsm === undefined ? {} : { guestVsm: guestVsm === 'on' }),
+      ...(autoEoi === undefined ? {} : { remedyAutoEoi: autoEoi === 'on' }),
       ...(tick === undefined ? {} : { vtl2TickHz: tick === 'on' ? VTL2_TICK_HZ : 0 }),
     },
   };

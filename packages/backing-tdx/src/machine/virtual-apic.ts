@@ -8,8 +8,6 @@ const BANKS = 8;
 const CLASS_SHIFT = 4;
 const CLASS_MASK = 0xf0;
 
-/** Basic exit reason of a write to the virtual-APIC page that is left to software; the paravisor does not handle it. */
-const APIC_WRITE = 56;
 /** Qualification of an APIC-write exit: the register's offset in the page. */
 const SELF_IPI_OFFSET = ApicRegister.SelfIpi << 4;
 
@@ -152,7 +150,7 @@ export class VirtualApicPage implements VirtualApic {
 
   /** Self-IPI virtualization, SDM volume 3, 30.1.5; a vector below 16 is left to software (30.5). */
   #selfIpi(vector: number): boolean {
-    if ((vector & CLASS_MASK) === 0) return this.#trap(APIC_WRITE, SELF_IPI_OFFSET);
+    if ((vector & CLASS_MASK) === 0) return this.#trap(VmxExit.ApicWrite, SELF_IPI_OFFSET);
     this.#page![wordOf(ApicRegister.Irr0, vector)]! |= bitOf(vector);
     this.rvi = Math.max(this.rvi, vector);
     this.#evaluate();

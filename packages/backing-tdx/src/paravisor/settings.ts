@@ -4,6 +4,8 @@ export interface TdxSettings extends TimerRemedies {
   readonly offload: boolean;
   /** An event that went in during a run that was cancelled is not injected again. */
   readonly remedyRepeatedEvent: boolean;
+  /** A self-IPI with an illegal vector is dropped, as the emulated APIC drops it. */
+  readonly remedyIllegalSelfIpi: boolean;
 }
 
 /** What the TSC deadline service does better than the reference; each is a hazard of its own. */

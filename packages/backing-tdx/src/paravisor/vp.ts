@@ -76,7 +76,7 @@ export class TdxVp implements BackingVp, TdxTimerVp {
     this.#vtls = apics.map((apic, vtl) => {
       const state = new LowerVtl(vtl, this.#access, apic, makePages[vtl]!);
       const registers = new TdxGuestRegisters(page, state);
-      return { state, registers, exits: new ExitDispatch(page, state, registers, handlers, hcl) };
+      return { state, registers, exits: new ExitDispatch(page, state, registers, handlers, hcl, settings.remedyIllegalSelfIpi) };
     });
     this.#apicPage = apicPage!;
     for (const vtl of apics.keys()) this.#setL2Controls(vtl);

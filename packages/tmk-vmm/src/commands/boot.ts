@@ -7,6 +7,7 @@ import type { BootContext } from '../boot-runner.js';
 import type { GivenOptions } from '../cli/argv.js';
 import { bootReporterNames, deviceNames } from '../cli/commands.js';
 import { runOptions } from '../cli/options.js';
+import type { BackingSetting } from '../cli/options.js';
 import { suggestion } from '../cli/suggest.js';
 import { UsageError } from '../errors.js';
 import { OPENVMM_COMMIT } from '../report-model.js';
@@ -16,6 +17,9 @@ import { machineChoices } from '../settings.js';
 import { costModelOf, isSet, runPlans } from './run.js';
 import type { CommandResult, Surroundings } from './run.js';
 
+/** What is set unless the command says otherwise: a kernel's mistake is no end of its VP that neither hardware nor the other backing would make it. */
+const BOOT_SETTINGS = [{ backing: 'tdx', option: 'remedyIllegalSelfIpi', value: 'on' }] as const satisfies readonly BackingSetting[];
+
 /** `tmk-vmm boot <image>`: under each chosen backing once, with the timer asked for. The exit status is that of the run with the largest. */
 export async function boot(path: string, given: GivenOptions, { version, terminal }: Surroundings): Promise<CommandResult> {
   const options = runOptions(given, 'tdx', { memoryMiB: 128, timeout: '60' });
@@ -23,7 +27,7 @@ export async function boot(path: string, given: GivenOptions, { version, termina
   const costModel = costModelOf(options);
   const known = await knownBackings(options.plugins);
   checkSettings(known, options.settings);
-  const plans = runPlans(chooseFactories(known, options.backings), options);
+  const plans = runPlans(chooseFactories(known, options.backings), { ...options, settings: [...BOOT_SETTINGS, ...options.settings] });
   const pretty = options.reporter === 'pretty';
   const context: BootContext = {
     version,

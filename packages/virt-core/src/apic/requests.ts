@@ -114,6 +114,11 @@ export class ApicRequests {
     return vector >>> 4 > this.servicePriority() && vector >= 0 ? vector : -1;
   }
 
+  /** Whether `vector`, which is offered, is auto-EOI, and another request waits with it: no end of interrupt will tell when that one's time has come. */
+  waitsBehindAutoEoi(vector: number): boolean {
+    return this.#autoEoi.has(vector) && !this.irr.isOnly(vector);
+  }
+
   /** Priority class in service, 0 for none. */
   servicePriority(): number {
     return Math.max(this.isr.highest(), 0) >>> 4;

@@ -45,7 +45,11 @@ export interface ParavisorVpOptions {
   readonly hypervisorRegisters: readonly HypervisorRegisters[];
   readonly hypercalls: HypercallTable;
   readonly vsm: GuestVsm;
+  readonly remedyAutoEoi: boolean;
 }
+
+/** How long the guest has for an auto-EOI interrupt before it is called back for the one behind: 50 µs, in 100 ns. */
+const AUTO_EOI_TIMEOUT = 500;
 
 /**
  * One VP's thread in user mode: openvmm's loop around the run ioctl (`UhProcessor::run_vp`), cut in two at the ioctl, since a JavaScript thread cannot
@@ -71,6 +75,9 @@ export class ParavisorVp implements VsmVp {
   readonly #startup: VpStartup;
   readonly #handlers: VpExitHandlers;
   readonly #proxied: ProxiedInterrupts;
+  readonly #remedyAutoEoi: boolean;
+  readonly #callBack = new U64();
+  readonly #ahead = new U64().setNumber(AUTO_EOI_TIMEOUT);
   /** The round is over, and the ioctl has not returned: who wakes this VP has to call it back. */
   #insideRun = false;
   #fault: VpFault | null = null;
@@ -82,6 +89,7 @@ export class ParavisorVp implements VsmVp {
     this.#runPage = viewRunPage(hclVp.runPage);
     this.#shared = shared;
     this.#apicSets = options.apicSets;
+    this.#remedyAutoEoi = options.remedyAutoEoi;
     this.#vmTime = new VmTimeAccess(hclVp, vmTimeOrigin.vmTime, vmTimeOrigin.osNs);
     this.#clock = new ReferenceClock(hclVp, options.tscFrequency);
     const parts = { ...options, fixedMsrs: shared.fixedMsrs, crash: this.#crash, vmTime: this.#vmTime, clock: this.#clock, runPage: this.#runPage };
@@ -321,7 +329,13 @@ export class ParavisorVp implements VsmVp {
     if (interrupt >= 0) {
       if (this.#interruptEndsHalt(lowerVtl)) lowerVtl.activity = Activity.Running;
       this.backing.offerInterrupt(lowerVtl.vtl, interrupt);
+      if (this.#remedyAutoEoi && lowerVtl.apic.requests.waitsBehindAutoEoi(interrupt)) this.#callBackSoon();
     }
+  }
+
+  #callBackSoon(): void {
+    this.#vmTime.now(this.#callBack);
+    this.#vmTime.setTimeoutIfBefore(this.#callBack.add(this.#ahead));
   }
 
   #interruptEndsHalt({ vtl, activity }: LowerVtl): boolean {

@@ -35,6 +35,8 @@ export interface ParavisorOptions {
   readonly hideIsolation?: boolean;
   /** Offer the guest virtual secure mode, VTL1; true unless said otherwise. Without it the guest's hypercalls for it are denied. */
   readonly guestVsm?: boolean;
+  /** Call a VP back while an interrupt waits behind an auto-EOI one, whose end nobody sees; false, as in openvmm, unless said otherwise. */
+  readonly remedyAutoEoi?: boolean;
   /** Let the guest reach the SINTs of its own partition by message and event (`ownConnection`); false unless said otherwise. */
   readonly ownPorts?: boolean;
   /** Told when a local APIC of VTL0 ends a level-triggered interrupt: for an I/O APIC. */
@@ -119,6 +121,7 @@ export function createParavisor(options: ParavisorOptions): Paravisor {
       ...vsmHypercalls({ hcl, vsm, vps }),
     ]),
     vsm,
+    remedyAutoEoi: options.remedyAutoEoi ?? false,
   };
   for (const hclVp of hcl.vps) vps.push(new ParavisorVp({ ...common, hclVp }));
   for (const vp of vps) vp.powerOn(options.initialRegisters);

@@ -2,7 +2,7 @@ import { Segment } from '../memory/layout.js';
 import { IMPLICIT } from './core.js';
 import type { Core } from './core.js';
 import { Vector } from './fault.js';
-import { Attribute } from './registers.js';
+import { Attribute, isCanonical, joinHalves } from './registers.js';
 
 /** A descriptor as read from a table (SDM volume 3, 3.4.5 and 7.2.3). */
 export interface Descriptor {
@@ -176,6 +176,7 @@ export function loadSystemSegment(core: Core, segment: number, selector: number)
   if (!(attributes & Attribute.p)) core.raise(Vector.np, errorCode);
   const at = registers.gdtrBase + (selector & ~7);
   const baseHi = long ? core.read32(at + 8, IMPLICIT) : 0;
+  if (!isCanonical(joinHalves(baseLo, baseHi))) core.raise(Vector.gp, errorCode);
   const BUSY = 2;
   if (segment === Segment.tr) core.writeSized(at + 5, 1, (attributes & 0xff) | BUSY, 0, IMPLICIT);
   registers.setSegment(segment, selector, segment === Segment.tr ? attributes | BUSY : attributes, limit, baseLo, baseHi);

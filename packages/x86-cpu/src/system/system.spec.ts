@@ -92,6 +92,20 @@ describe('segments and tables', () => {
     expect(guest.memory.readRam8(GDT + Selector.tss + 5)).toBe(0x8b);
   });
 
+  it.each([
+    ['LTR', '0f 00 d8', 0x89],
+    ['LLDT', '0f 00 d0', 0x82],
+  ])('%s of a descriptor whose base is not canonical is #GP with the selector, and leaves the descriptor as it was (APM volume 3)', (_name, bytes, access) => {
+    const guest = new Guest().load(code(bytes));
+    guest.memory.writeRam8(GDT + Selector.tss + 5, access);
+    guest.memory.writeRam32(GDT + Selector.tss + 8, 0x8000);
+    guest.setReg(Reg.rax, BigInt(Selector.tss));
+    guest.finish();
+    expect(guest.handled).toBe(13);
+    expect(guest.quadAt(Number(guest.reg(Reg.rsp)))).toBe(BigInt(Selector.tss));
+    expect(guest.memory.readRam8(GDT + Selector.tss + 5)).toBe(access);
+  });
+
   it('a selector outside the GDT is #GP with the selector as error code', () => {
     const guest = new Guest().load(code('b8 48 00 00 00 8e d8' /* mov eax, 0x48; mov ds, eax */));
     guest.finish();
