@@ -1,5 +1,5 @@
 /** The x87 and SSE registers of a VMSA (APM volume 2, table B-4, from 0x400) and of the processor that runs it. */
-import { vmsaLayout } from '@paravisor/hcl-protocol';
+import { copy16Words, vmsaLayout } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
 
@@ -15,8 +15,16 @@ const CPU_PAIR = 8;
 const LOW = 0xffff;
 
 /** Words and halves of words: in the VMSA, and in the processor's state. */
-const save = { x87: x87Registers.offset / WORD, mxcsr: mxcsr.offset / WORD, control: x87Fcw.offset / HALF, status: x87Fsw.offset / HALF, tag: x87Ftw.offset / HALF } as const;
+const save = {
+  xmm: xmm.offset / WORD,
+  x87: x87Registers.offset / WORD,
+  mxcsr: mxcsr.offset / WORD,
+  control: x87Fcw.offset / HALF,
+  status: x87Fsw.offset / HALF,
+  tag: x87Ftw.offset / HALF,
+} as const;
 const cpu = {
+  xmm: stateLayout.xmm / WORD,
   x87: stateLayout.x87 / WORD,
   mxcsr: stateLayout.mxcsr / WORD,
   control: stateLayout.x87Control / HALF,
@@ -62,22 +70,20 @@ function pack(to: Int32Array, packed: number, from: Int32Array, at: number): voi
 export class FloatingPointState {
   readonly #save: Cells;
   readonly #cpu: Cells;
-  readonly #saveXmm: Int32Array;
-  readonly #cpuXmm: Int32Array;
 
   constructor(page: Uint8Array, { bytes }: Processor) {
     this.#save = cellsOf(page);
     this.#cpu = cellsOf(bytes);
-    const words = xmm.size / WORD;
-    this.#saveXmm = this.#save.words.subarray(xmm.offset / WORD, xmm.offset / WORD + words);
-    this.#cpuXmm = this.#cpu.words.subarray(stateLayout.xmm / WORD, stateLayout.xmm / WORD + words);
   }
 
   /** From the VMSA into the processor. */
   load(): void {
     const { words: from, halves: fromHalves } = this.#save;
     const { words: to, halves: toHalves } = this.#cpu;
-    this.#cpuXmm.set(this.#saveXmm);
+    copy16Words(to, cpu.xmm, from, save.xmm);
+    copy16Words(to, cpu.xmm + 16, from, save.xmm + 16);
+    copy16Words(to, cpu.xmm + 32, from, save.xmm + 32);
+    copy16Words(to, cpu.xmm + 48, from, save.xmm + 48);
     unpack(to, cpu.x87, from, save.x87);
     unpack(to, cpu.x87 + CPU_PAIR, from, save.x87 + VMSA_PAIR);
     unpack(to, cpu.x87 + 2 * CPU_PAIR, from, save.x87 + 2 * VMSA_PAIR);
@@ -92,7 +98,10 @@ export class FloatingPointState {
   store(): void {
     const { words: to, halves: toHalves } = this.#save;
     const { words: from, halves: fromHalves } = this.#cpu;
-    this.#saveXmm.set(this.#cpuXmm);
+    copy16Words(to, save.xmm, from, cpu.xmm);
+    copy16Words(to, save.xmm + 16, from, cpu.xmm + 16);
+    copy16Words(to, save.xmm + 32, from, cpu.xmm + 32);
+    copy16Words(to, save.xmm + 48, from, cpu.xmm + 48);
     pack(to, save.x87, from, cpu.x87);
     pack(to, save.x87 + VMSA_PAIR, from, cpu.x87 + CPU_PAIR);
     pack(to, save.x87 + 2 * VMSA_PAIR, from, cpu.x87 + 2 * CPU_PAIR);

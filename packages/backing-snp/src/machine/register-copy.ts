@@ -1,6 +1,6 @@
 /**
  * The registers that a VMSA and the processor hold alike, word by word: every entry and exit copies them, and a loop over a table takes four times as
- * long. RBP to R15, control registers and segments are copied elsewhere.
+ * long. Control registers, which are compared as they are loaded, and segments are copied elsewhere.
  */
 import { cpu, save } from './register-words.js';
 
@@ -16,6 +16,28 @@ export function loadRegisters(to: Int32Array, from: Int32Array): void {
   to[cpu.rbx + 1] = from[save.rbx + 1]!;
   to[cpu.rsp] = from[save.rsp]!;
   to[cpu.rsp + 1] = from[save.rsp + 1]!;
+  to[cpu.rbp] = from[save.rbp]!;
+  to[cpu.rbp + 1] = from[save.rbp + 1]!;
+  to[cpu.rbp + 2] = from[save.rbp + 2]!;
+  to[cpu.rbp + 3] = from[save.rbp + 3]!;
+  to[cpu.rbp + 4] = from[save.rbp + 4]!;
+  to[cpu.rbp + 5] = from[save.rbp + 5]!;
+  to[cpu.rbp + 6] = from[save.rbp + 6]!;
+  to[cpu.rbp + 7] = from[save.rbp + 7]!;
+  to[cpu.rbp + 8] = from[save.rbp + 8]!;
+  to[cpu.rbp + 9] = from[save.rbp + 9]!;
+  to[cpu.rbp + 10] = from[save.rbp + 10]!;
+  to[cpu.rbp + 11] = from[save.rbp + 11]!;
+  to[cpu.rbp + 12] = from[save.rbp + 12]!;
+  to[cpu.rbp + 13] = from[save.rbp + 13]!;
+  to[cpu.rbp + 14] = from[save.rbp + 14]!;
+  to[cpu.rbp + 15] = from[save.rbp + 15]!;
+  to[cpu.rbp + 16] = from[save.rbp + 16]!;
+  to[cpu.rbp + 17] = from[save.rbp + 17]!;
+  to[cpu.rbp + 18] = from[save.rbp + 18]!;
+  to[cpu.rbp + 19] = from[save.rbp + 19]!;
+  to[cpu.rbp + 20] = from[save.rbp + 20]!;
+  to[cpu.rbp + 21] = from[save.rbp + 21]!;
   to[cpu.rip] = from[save.rip]!;
   to[cpu.rip + 1] = from[save.rip + 1]!;
   to[cpu.cr2] = from[save.cr2]!;
@@ -73,6 +95,28 @@ export function storeRegisters(to: Int32Array, from: Int32Array): void {
   to[save.rbx + 1] = from[cpu.rbx + 1]!;
   to[save.rsp] = from[cpu.rsp]!;
   to[save.rsp + 1] = from[cpu.rsp + 1]!;
+  to[save.rbp] = from[cpu.rbp]!;
+  to[save.rbp + 1] = from[cpu.rbp + 1]!;
+  to[save.rbp + 2] = from[cpu.rbp + 2]!;
+  to[save.rbp + 3] = from[cpu.rbp + 3]!;
+  to[save.rbp + 4] = from[cpu.rbp + 4]!;
+  to[save.rbp + 5] = from[cpu.rbp + 5]!;
+  to[save.rbp + 6] = from[cpu.rbp + 6]!;
+  to[save.rbp + 7] = from[cpu.rbp + 7]!;
+  to[save.rbp + 8] = from[cpu.rbp + 8]!;
+  to[save.rbp + 9] = from[cpu.rbp + 9]!;
+  to[save.rbp + 10] = from[cpu.rbp + 10]!;
+  to[save.rbp + 11] = from[cpu.rbp + 11]!;
+  to[save.rbp + 12] = from[cpu.rbp + 12]!;
+  to[save.rbp + 13] = from[cpu.rbp + 13]!;
+  to[save.rbp + 14] = from[cpu.rbp + 14]!;
+  to[save.rbp + 15] = from[cpu.rbp + 15]!;
+  to[save.rbp + 16] = from[cpu.rbp + 16]!;
+  to[save.rbp + 17] = from[cpu.rbp + 17]!;
+  to[save.rbp + 18] = from[cpu.rbp + 18]!;
+  to[save.rbp + 19] = from[cpu.rbp + 19]!;
+  to[save.rbp + 20] = from[cpu.rbp + 20]!;
+  to[save.rbp + 21] = from[cpu.rbp + 21]!;
   to[save.rip] = from[cpu.rip]!;
   to[save.rip + 1] = from[cpu.rip + 1]!;
   to[save.cr2] = from[cpu.cr2]!;

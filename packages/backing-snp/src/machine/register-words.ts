@@ -5,8 +5,6 @@ import { stateLayout } from '@paravisor/x86-cpu';
 const { fields } = vmsaLayout;
 const WORD = 4;
 const GPR_BYTES = 8;
-/** RBP RSI RDI R8 to R15, two words each. */
-export const RBP_TO_R15_WORDS = 22;
 const SELECTORS = fields.selectors.offset;
 const SELECTOR_BYTES = vmsaSelectorLayout.size;
 /** Words of a segment's limit and base in its record, the same in both. */
@@ -16,7 +14,7 @@ export const BASE_WORD = vmsaSelectorLayout.fields.base.offset / WORD;
 const selectorWord = (selector: number): number => (SELECTORS + selector * SELECTOR_BYTES) / WORD;
 const segmentWord = (segment: number): number => (stateLayout.segments + segment * stateLayout.segmentSize) / WORD;
 
-/** Word of each register and segment record in the VMSA. RBP to R15 follow each other. */
+/** Word of each register and segment record in the VMSA. RBP RSI RDI R8 to R15 follow each other. */
 export const save = {
   rax: fields.rax.offset / WORD,
   rcx: fields.rcx.offset / WORD,

@@ -5,7 +5,7 @@ import type { Processor } from '@paravisor/x86-cpu';
 import { Efer, dplOf } from '../abi/index.js';
 import { FloatingPointState } from './floating-point-state.js';
 import { loadRegisters, storeRegisters } from './register-copy.js';
-import { RBP_TO_R15_WORDS, cpu, save } from './register-words.js';
+import { cpu, save } from './register-words.js';
 import { loadSegments, storeSegments } from './segment-copy.js';
 
 /** Processor interruptibility: blocking by STI or MOV SS, and by NMI. */
@@ -30,9 +30,6 @@ export class VmsaState {
   readonly #vmsa: Vmsa;
   readonly #words: Int32Array;
   readonly #processor: Processor;
-  /** RBP to R15 on either side. */
-  readonly #saveGprs: Int32Array;
-  readonly #cpuGprs: Int32Array;
   readonly #pcpuId: number;
 
   /** `pcpuId`: the processor's number, not 0. */
@@ -41,8 +38,6 @@ export class VmsaState {
     this.#vmsa = vmsa;
     this.#words = new Int32Array(page.buffer, page.byteOffset, page.byteLength / 4);
     this.#processor = processor;
-    this.#saveGprs = this.#words.subarray(save.rbp, save.rbp + RBP_TO_R15_WORDS);
-    this.#cpuGprs = processor.i32.subarray(cpu.rbp, cpu.rbp + RBP_TO_R15_WORDS);
     this.#floatingPoint = new FloatingPointState(page, processor);
   }
 
@@ -51,7 +46,6 @@ export class VmsaState {
     const { i32 } = this.#processor;
     const words = this.#words;
     loadRegisters(i32, words);
-    this.#cpuGprs.set(this.#saveGprs);
     if (this.#loadMode()) this.#processor.stateChanged();
     this.#loadTlb();
     this.#floatingPoint.load();
@@ -106,7 +100,6 @@ export class VmsaState {
     const processor = this.#processor;
     const { i32 } = processor;
     storeRegisters(words, i32);
-    this.#saveGprs.set(this.#cpuGprs);
     // A guest may write EFER without SVME; hardware that runs it keeps the bit.
     words[save.efer]! |= Efer.Svme;
     storeSegments(words, i32);

@@ -1,5 +1,5 @@
 /** One L2 VM of one VCPU: the processor context it runs in, its VMCS, and how its registers cross an entry and an exit. */
-import { SecondaryControl, tdxGuestStateLayout, wordsOf } from '@paravisor/hcl-protocol';
+import { SecondaryControl, copy16Words, tdxGuestStateLayout, wordsOf } from '@paravisor/hcl-protocol';
 import type { View } from '@paravisor/hcl-protocol';
 import { stateLayout } from '@paravisor/x86-cpu';
 import type { Processor } from '@paravisor/x86-cpu';
@@ -13,7 +13,6 @@ export type GuestStateArea = View<(typeof tdxGuestStateLayout)['fields']>;
 /** Words of the area. */
 const { gpr, rip, rflags, rvi } = tdxGuestStateLayout.fields;
 const AREA_GPR = gpr.offset >> 2;
-const AREA_GPR_END = AREA_GPR + (gpr.size >> 2);
 const AREA_RIP = rip.offset >> 2;
 const AREA_RFLAGS = rflags.offset >> 2;
 /** RVI in bits 7:0, SVI in 15:8. */
@@ -32,8 +31,6 @@ export class L2Vm {
   readonly deadline: L2TscDeadline;
 
   readonly #area: Int32Array;
-  readonly #areaGpr: Int32Array;
-  readonly #gpr: Int32Array;
 
   /** `area` is where entries find the VM's registers and exits leave them. */
   constructor(index: number, processor: Processor, tsc: TscConversion, area: GuestStateArea) {
@@ -42,8 +39,6 @@ export class L2Vm {
     this.vmcs = new L2Vmcs(processor);
     this.deadline = new L2TscDeadline(tsc);
     this.#area = wordsOf(area);
-    this.#areaGpr = this.#area.subarray(AREA_GPR, AREA_GPR_END);
-    this.#gpr = processor.i32.subarray(GPR, GPR + this.#areaGpr.length);
     processor.i32[stateLayout.xcr0 >> 2] = XCR0_RESET;
   }
 
@@ -56,7 +51,8 @@ export class L2Vm {
   loadGuestState(): void {
     const { i32 } = this.processor;
     const words = this.#area;
-    this.#gpr.set(this.#areaGpr);
+    copy16Words(i32, GPR, words, AREA_GPR);
+    copy16Words(i32, GPR + 16, words, AREA_GPR + 16);
     i32[RIP] = words[AREA_RIP]!;
     i32[RIP + 1] = words[AREA_RIP + 1]!;
     this.processor.writeRflags(words[AREA_RFLAGS]!);
@@ -72,7 +68,8 @@ export class L2Vm {
     apic.exit();
     const words = this.#area;
     words[AREA_INTERRUPT_STATUS] = (words[AREA_INTERRUPT_STATUS]! & ~0xffff) | (apic.svi << 8) | apic.rvi;
-    this.#areaGpr.set(this.#gpr);
+    copy16Words(words, AREA_GPR, i32, GPR);
+    copy16Words(words, AREA_GPR + 16, i32, GPR + 16);
     words[AREA_RIP] = i32[RIP]!;
     words[AREA_RIP + 1] = i32[RIP + 1]!;
     words[AREA_RFLAGS] = this.processor.readRflags();
