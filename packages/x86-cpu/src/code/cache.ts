@@ -21,8 +21,8 @@ export interface Lowered {
 
 /** What a code cache asks about translations. */
 export interface TranslatedCode {
-  /** How often a new block on a guest physical page may be entered before it says that it is hot; 0 if it need not count. */
-  heatOf(page: number): number;
+  /** How often a new block of so many instructions on a guest physical page may be entered before it says that it is hot; 0 if it need not count. */
+  heatOf(page: number, count: number): number;
   /** A block of a translation is about to be forgotten. */
   dropped(block: Block): void;
 }
@@ -264,7 +264,7 @@ export class CodeCache {
     const isSystem = loweringOf(instructions[0]!, mode) === undefined;
     const linkable = secondPage < 0 && !short;
     const mayCount = linkable && !isSystem;
-    const heat = mayCount ? this.translated.heatOf(page) : 0;
+    const heat = mayCount ? this.translated.heatOf(page, count) : 0;
     if (isSystem) {
       builder.reset(mode);
       builder.emit('system');

@@ -41,8 +41,8 @@ export const IMPORT = {
   put: 1,
 } as const;
 
-/** Function type of a translation, as of a rare operation: (context, tlb, position) → the next record, or 0 with the reason left in the state. */
-export const TRANSLATION_TYPE = 2;
+/** Function type of a translation: (context, tlb) → the next record, or 0 with the reason left in the state. */
+export const TRANSLATION_TYPE = 1;
 /** The table of translations, imported; the small functions are in the module's own table behind it. */
 export const TRANSLATION_TABLE = 0;
 
@@ -261,8 +261,12 @@ export class InterpreterAccessors implements Accessors {
 
   enterTranslation(): void {
     const { w } = this;
-    w.get(LOCALS.context).get(LOCALS.tlb).get(LOCALS.position).get(LOCALS.position).i32(BLOCK_HEADER_SIZE - BLOCK_TRANSLATION_OFFSET).op(I32.sub);
-    w.memory(I32.load, 0).op(Ctl.callIndirect).u32(TRANSLATION_TYPE).u32(TRANSLATION_TABLE).op(Ctl.return);
+    // From one translation to the next, until a record is one of another kind.
+    w.loop();
+    w.get(LOCALS.context).get(LOCALS.tlb).get(LOCALS.position).i32(BLOCK_HEADER_SIZE - BLOCK_TRANSLATION_OFFSET).op(I32.sub).memory(I32.load, 0);
+    w.op(Ctl.callIndirect).u32(TRANSLATION_TYPE).u32(TRANSLATION_TABLE).tee(LOCALS.position).if();
+    w.get(LOCALS.position).memory(I32.load16U, 0).i32(this.#operation!.code).op(I32.eq).brIf(1).end().end();
+    w.get(LOCALS.position).op(Ctl.return);
   }
 }
 

@@ -8,7 +8,7 @@ import { endFunction, I32_LOCALS_END, I64_LOCAL_COUNT, InterpreterAccessors, LOC
 import type { Continuation } from './accessors.js';
 
 /** Function types of the module, by index. */
-const TYPE = { helper: 0, run: 1, rare: TRANSLATION_TYPE } as const;
+const TYPE = { helper: 0, run: TRANSLATION_TYPE, rare: 2 } as const;
 const PARAMETERS = { [TYPE.helper]: 1, [TYPE.run]: 2, [TYPE.rare]: 3 } as const;
 
 const IMPORT_COUNT = 2;

@@ -33,8 +33,8 @@ import { Registers, Shadow } from './registers.js';
 const BUDGET = StateOffset.budget >> 2;
 const POSITION = StateOffset.position >> 2;
 const COUNT = microOp('count');
-/** Entries that make a block hot. */
-const HOT_ENTRIES = 400;
+/** Instructions run that make a block hot. */
+const HOT_INSTRUCTIONS = 8000;
 
 /** The interpreter, the system instructions and event delivery under one loop. */
 export class GuestProcessor implements Processor, CodeObserver {
@@ -85,7 +85,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#memory = space.i32;
     this.#jumps = new JumpCache(space.i32, start);
     if (executor !== 'interpreter') {
-      this.#translator = new Translator(space, start, this.#cache, this.#jumps, translations, calls, () => this.#retryAccess(), executor === 'auto' ? HOT_ENTRIES : 1);
+      this.#translator = new Translator(space, start, this.#cache, this.#jumps, translations, calls, () => this.#retryAccess(), executor === 'auto' ? HOT_INSTRUCTIONS : 1);
       this.#cache.translated = this.#translator;
     }
     this.#finder = new CodeFinder(this.#cache, this.#jumps, this.#mmu);

@@ -8,7 +8,7 @@ import type { Local, WasmWriter } from '../wasm/writer.js';
 import { IMPORT, PROBE_WRITE } from '../interpreter/accessors.js';
 import type { RegionBlock } from './region.js';
 
-/** Local variables of a translation; the first three are its parameters. */
+/** Local variables of a translation; the first two are its parameters. */
 export const LOCALS = {
   context: 0,
   tlb: 1,

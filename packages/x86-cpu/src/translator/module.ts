@@ -4,24 +4,23 @@ import type { WasmWriter } from '../wasm/writer.js';
 import { FUNCTION_TYPE } from './write.js';
 import type { FunctionBody } from './write.js';
 
-const PARAMETERS = 3;
+const PARAMETERS = 2;
 const HELPER_TYPE = 1;
 const IMPORTED_FUNCTIONS = 2;
 
 /** A branch of this kind is hardly ever taken (WebAssembly branch hinting proposal). */
 const UNLIKELY = 0;
 
-/** The bytes of a module with several translations; it exports them as `0`, `1` and so on. Imports are the interpreter's. */
+/** The bytes of a module with several translations; it exports them as `0`, `1` and so on. Imports are the interpreter's, but for the table: V8 keeps a copy of it for every module that has it. */
 export function writeModule(bodies: readonly FunctionBody[]): Uint8Array {
   const module = startModule();
   writeSection(module, Section.type, (w) => {
-    w.u32(2).op(Type.func).u32(PARAMETERS).op(Type.i32, Type.i32, Type.i32).u32(1).op(Type.i32);
+    w.u32(2).op(Type.func).u32(PARAMETERS).op(Type.i32, Type.i32).u32(1).op(Type.i32);
     w.op(Type.func).u32(1).op(Type.i32).u32(1).op(Type.i32);
   });
   writeSection(module, Section.import, (w) => {
-    w.u32(4);
+    w.u32(3);
     w.name('m').name('memory').op(2, 1).u32(1).u32(65536);
-    w.name('m').name('translations').op(1, Type.funcref, 0).u32(0);
     w.name('m').name('probe').op(0).u32(HELPER_TYPE);
     w.name('m').name('put').op(0).u32(HELPER_TYPE);
   });

@@ -51,15 +51,15 @@ export class RegionFinder {
     this.#jumps = jumps;
   }
 
-  /** `coldest`: a block whose count stands higher has been entered too rarely to be taken in. */
-  find(entry: Block, coldest: number): Region {
+  /** `isHot` is given a block and how many entries it is from being hot, and says whether it is to be taken in. */
+  find(entry: Block, isHot: (block: Block, heat: number) => boolean): Region {
     const nodes = new Map<Block, number>([[entry, 0]]);
     const list: Block[] = [entry];
     const lowered = new Map<Block, { steps: readonly Step[]; constants: readonly number[]; records: readonly number[]; targets: (Target | undefined)[][] }>();
     const sites: Block[] = [];
     let room = MAX_STEPS;
     const offer = (block: Block | undefined): void => {
-      if (block === undefined || nodes.has(block) || list.length >= MAX_BLOCKS || !this.#isWorth(block, entry, coldest)) return;
+      if (block === undefined || nodes.has(block) || list.length >= MAX_BLOCKS || !this.#isWorth(block, entry, isHot)) return;
       nodes.set(block, list.length);
       list.push(block);
     };
@@ -81,7 +81,7 @@ export class RegionFinder {
       const last = steps.at(-1)!;
       if (last.operation.name.startsWith('call')) {
         const site = this.#behindCall(last, constants);
-        if (site !== undefined && this.#isWorth(site, entry, coldest)) sites.push(site);
+        if (site !== undefined && this.#isWorth(site, entry, isHot)) sites.push(site);
       } else if (last.operation.name === 'return') for (const site of sites) offer(site);
     }
     for (const site of sites) offer(site);
@@ -99,9 +99,9 @@ export class RegionFinder {
     return block !== undefined && lowered.has(block) ? nodes.get(block)! : -1;
   }
 
-  #isWorth(block: Block, entry: Block, coldest: number): boolean {
+  #isWorth(block: Block, entry: Block, isHot: (block: Block, heat: number) => boolean): boolean {
     if (block.dropped || block.system !== undefined || block.secondPage >= 0 || block.mode !== entry.mode) return false;
-    return this.#i32[(block.address + BLOCK_HEAT_OFFSET) >> 2]! <= coldest;
+    return isHot(block, this.#i32[(block.address + BLOCK_HEAT_OFFSET) >> 2]!);
   }
 
   /** Where a link of a block leads now. */

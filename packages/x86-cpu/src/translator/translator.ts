@@ -18,13 +18,15 @@ const TRANSLATED = microOp('translated');
 /** Most translations at a time, and by how many the table of them grows. */
 const MAX_TRANSLATIONS = 2048;
 const GROWTH = 64;
+/** Most modules at a time: each takes some 10 KiB besides its code. */
+const MAX_MODULES = 256;
 /** Most regions that wait for being translated together. */
 const BATCH = 24;
-/** How often a block that waits may be entered before its batch is translated. */
-const PATIENCE = 64;
+/** How many times as long as to become hot a block waits for others. */
+const PATIENCE = 8;
 /** Never again. */
 const COLD = 0x7fffffff;
-/** A block that has been entered less than this part of the threshold is not taken into a region. */
+/** A block that has been entered less than this part as often as the entry is not taken into a region. */
 const LEAST_SHARE = 8;
 
 /** A region that has been translated. */
@@ -50,6 +52,7 @@ export class Translator implements TranslatedCode {
   readonly #imports: Record<string, Record<string, unknown>>;
   readonly #threshold: number;
   readonly #waiting = new Set<Block>();
+  readonly #hot = new WeakSet<Block>();
   /** Blocks that were hot inside somebody else's translation: the next time they get their own. */
   readonly #passed = new WeakSet<Block>();
   /** Modules, oldest first. */
@@ -59,7 +62,7 @@ export class Translator implements TranslatedCode {
   readonly #losses = new Map<number, number>();
   #lost = false;
 
-  /** `threshold`: entries that make a block hot. `retry` makes the access in progress end as one that is to be done again, by the interpreter. */
+  /** `threshold`: instructions that make a block hot. `retry` makes the access in progress end as one that is to be done again, by the interpreter. */
   constructor(
     space: MemorySpace, context: number, cache: CodeCache, jumps: JumpCache, table: PlatformTable, calls: InterpreterCalls, retry: () => void, threshold: number,
   ) {
@@ -76,11 +79,11 @@ export class Translator implements TranslatedCode {
       retry();
       return -1;
     };
-    this.#imports = { m: { memory: space.platform, translations: table, probe, put: calls.put } };
+    this.#imports = { m: { memory: space.platform, probe, put: calls.put } };
   }
 
-  heatOf(page: number): number {
-    return Math.min(this.#threshold * 2 ** (this.#losses.get(page) ?? 0), COLD);
+  heatOf(page: number, count: number): number {
+    return Math.min(Math.ceil(this.#threshold / count) * 2 ** (this.#losses.get(page) ?? 0), COLD);
   }
 
   dropped(block: Block): void {
@@ -91,14 +94,20 @@ export class Translator implements TranslatedCode {
 
   /** A block has been entered often. Afterwards it may be the entry of a translation. */
   hot(block: Block): void {
+    this.#hot.add(block);
     if (this.#isInside(block)) {
-      this.#heat(block, this.#threshold);
+      this.#heat(block, this.#entries(block));
       return;
     }
     const again = this.#waiting.has(block);
     this.#waiting.add(block);
-    this.#heat(block, PATIENCE);
+    this.#heat(block, PATIENCE * this.#entries(block));
     if (again || this.#waiting.size >= BATCH || this.#threshold === 1) this.#translateWaiting();
+  }
+
+  /** As many entries as make a block hot. */
+  #entries(block: Block): number {
+    return this.heatOf(block.page, block.count);
   }
 
   #heat(block: Block, entries: number): void {
@@ -119,10 +128,10 @@ export class Translator implements TranslatedCode {
       if (block.dropped || block.isTranslated) continue;
       if (taken.has(block) && !this.#passed.has(block)) {
         this.#passed.add(block);
-        this.#heat(block, this.#threshold);
+        this.#heat(block, this.#entries(block));
         continue;
       }
-      const region = this.#finder.find(block, this.#threshold - Math.floor(this.#threshold / LEAST_SHARE));
+      const region = this.#finder.find(block, (other, heat) => this.#hot.has(other) || LEAST_SHARE * (this.#entries(other) - heat) >= this.#entries(block));
       const writer = new RegionWriter(region, this.#context);
       if (!writer.hasLoop && region.blocks.reduce((sum, { steps }) => sum + steps.length, 0) < LEAST_STEPS && this.#threshold > 1) {
         this.#heat(block, COLD);
@@ -134,11 +143,23 @@ export class Translator implements TranslatedCode {
     this.#waiting.clear();
     if (regions.length === 0) return;
     this.#makeRoom(regions.length);
-    const exports = instantiate(compileModule(writeModule(regions.map(({ body }) => body))), this.#imports);
+    const exports = this.#compile(writeModule(regions.map(({ body }) => body)));
+    if (exports === undefined) return;
     const batch = new Set<Translated>();
     this.#batches.add(batch);
     regions.forEach(({ entry, blocks }, i) => this.#install({ entry, blocks, slot: this.#free.pop()!, batch }, exports[String(i)]));
     newCode();
+  }
+
+  /** Undefined when the host has no room for more code: then there is less of it from now on. */
+  #compile(bytes: Uint8Array): Record<string, unknown> | undefined {
+    try {
+      return instantiate(compileModule(bytes), this.#imports);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      while (this.#batches.size > 0) this.#evict();
+      return undefined;
+    }
   }
 
   #install(translation: Translated, code: unknown): void {
@@ -163,7 +184,7 @@ export class Translator implements TranslatedCode {
     const { entry, blocks, slot, batch } = translation;
     for (const block of blocks) block.translations = block.translations!.filter((other) => other !== translation);
     this.#lay(entry, entry.count, COUNT.code);
-    this.#heat(entry, this.heatOf(entry.page));
+    this.#heat(entry, this.#entries(entry));
     entry.isTranslated = false;
     this.#table.set(slot, null);
     this.#free.push(slot);
@@ -173,6 +194,7 @@ export class Translator implements TranslatedCode {
 
   /** Has `count` slots of the table free, and gives the oldest modules up for it when there are too many. */
   #makeRoom(count: number): void {
+    if (this.#batches.size >= MAX_MODULES) this.#evict();
     while (this.#free.length < count) {
       const { length } = this.#table;
       if (length < MAX_TRANSLATIONS) {

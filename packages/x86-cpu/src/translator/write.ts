@@ -1,19 +1,16 @@
 import { ContextOffset, JUMP_CACHE_ENTRY_SIZE, StateOffset } from '../memory/layout.js';
 import { Leave } from '../microop/accessors.js';
-import { microOp } from '../microop/catalog.js';
-import { BLOCK_HEADER_SIZE, BLOCK_TRANSLATION_OFFSET } from '../microop/record.js';
+import { BLOCK_HEADER_SIZE } from '../microop/record.js';
 import { jumpCacheSlot } from '../processor/jump-cache.js';
 import { Ctl, I32, I64, Type } from '../wasm/opcodes.js';
 import { WasmWriter } from '../wasm/writer.js';
-import { TRANSLATION_TABLE } from '../interpreter/accessors.js';
 import { I32_LOCALS_END, I64_LOCAL_COUNT, LOCALS, TranslatorAccessors } from './accessors.js';
 import type { Ways } from './accessors.js';
 import { analyze } from './control-flow.js';
 import type { ControlFlow } from './control-flow.js';
 import type { Edge, Region, RegionBlock } from './region.js';
 
-const TRANSLATED = microOp('translated');
-const PARAMETERS = 3;
+const PARAMETERS = 2;
 /** Function type of a translation in its module. */
 export const FUNCTION_TYPE = 0;
 
@@ -24,7 +21,7 @@ export interface FunctionBody {
 }
 
 /**
- * Writes a region as one function: (context, tlb, position) → the record to go on with, or 0 with reason and position left in the state.
+ * Writes a region as one function: (context, tlb) → the record to go on with, or 0 with reason and position left in the state.
  * Blocks nest as they dominate each other: a block that several lead to stands behind a `block` that they branch out of, one that is led back to in a `loop`.
  */
 export class RegionWriter implements Ways {
@@ -91,7 +88,7 @@ export class RegionWriter implements Ways {
     w.i32(0).memory(I32.load, context + StateOffset.budget).set(LOCALS.budget);
   }
 
-  /** Back to the state; then to another block, into its translation if it has one, or to the caller with a reason. */
+  /** Back to the state; then to the caller, with the first record of another block or with a reason. */
   #leave(w: WasmWriter): void {
     const context = this.#context;
     const budget = context + StateOffset.budget;
@@ -103,9 +100,6 @@ export class RegionWriter implements Ways {
     w.get(LOCALS.budget).get(LOCALS.position).memory(I32.load, 0).op(I32.sub).tee(LOCALS.n).i32(0).op(I32.ltS).ifUnlikely();
     w.i32(Leave.Budget).set(LOCALS.reason).else();
     w.i32(0).get(LOCALS.n).memory(I32.store, budget);
-    w.get(LOCALS.position).memory(I32.load16U, BLOCK_HEADER_SIZE).i32(TRANSLATED.code).op(I32.eq).if();
-    w.get(LOCALS.context).get(LOCALS.tlb).get(LOCALS.position).get(LOCALS.position).memory(I32.load, BLOCK_TRANSLATION_OFFSET);
-    w.op(Ctl.returnCallIndirect).u32(FUNCTION_TYPE).u32(TRANSLATION_TABLE).end();
     w.get(LOCALS.position).i32(BLOCK_HEADER_SIZE).op(I32.add, Ctl.return).end().end();
     w.i32(0).get(LOCALS.budget).memory(I32.store, budget);
     w.i32(0).get(LOCALS.position).memory(I32.store, context + StateOffset.position);

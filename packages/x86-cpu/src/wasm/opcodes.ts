@@ -14,7 +14,6 @@ export const Ctl = {
   return: 0x0f,
   call: 0x10,
   callIndirect: 0x11,
-  returnCallIndirect: 0x13,
   drop: 0x1a,
   select: 0x1b,
 } as const;
