@@ -14,9 +14,9 @@ export interface MultibootOptions {
 
 const PAGE = 4096;
 const MIB = 0x100000;
-/** The information structure and the GDT, below the kernel, which is linked at 1 MiB or above. */
-const INFORMATION = 0x9000;
-const GDT = 0x8000;
+/** Where the loader's own structures go, the GDT in a page before the information structure, unless the kernel lies there. */
+const OWN_STRUCTURES = 0x8000;
+const LOW_MEMORY_END = 0xa0000;
 
 /** EAX at the start: a Multiboot loader was here. */
 const BOOTLOADER_MAGIC = 0x2badb002n;
@@ -24,7 +24,8 @@ const BOOTLOADER_MAGIC = 0x2badb002n;
 const GDT_ENTRIES = [0n, 0x00cf9b000000ffffn, 0x00cf93000000ffffn];
 const CODE = { selector: 8, attributes: 0xc09b, limit: 0xffffffff, base: 0n };
 const DATA = { selector: 0x10, attributes: 0xc093, limit: 0xffffffff, base: 0n };
-/** After a reset (SDM volume 3, table 10-1). */
+/** After a reset (SDM volume 3, table 10-1): a kernel that goes back to real mode finds the vectors at 0. */
+const INTERRUPT_TABLE = { base: 0n, limit: 0xffff };
 const LDT = { selector: 0, attributes: 0x82, limit: 0xffff, base: 0n };
 const TASK = { selector: 0, attributes: 0x8b, limit: 0xffff, base: 0n };
 /** CR0.PE and ET; PAT after a reset. */
@@ -50,22 +51,32 @@ export function multibootLoader(image: MultibootImage, { commandLine = '', modul
         placed.push({ start: next, end: next + module.contents.length, commandLine: module.commandLine });
         next = alignUp(next + module.contents.length);
       }
-      const information = multibootInformation(INFORMATION, target.ramBytes, commandLine, placed);
-      requireRam(target, INFORMATION, information.length, 'its information structure');
-      if (image.segments.some(({ gpa }) => gpa < INFORMATION + information.length)) {
-        throw new MultibootError('overlap', `one of its segments lies below ${hex(INFORMATION + information.length)}, where the loader keeps its own structures: link the kernel at 1 MiB or above`);
-      }
-      target.write(INFORMATION, information);
-      target.write(GDT, gdt());
-      return startRegisters(image.entry);
+      const own = lowRoom(image, PAGE + multibootInformation(0, target.ramBytes, commandLine, placed).length);
+      const information = multibootInformation(own + PAGE, target.ramBytes, commandLine, placed);
+      requireRam(target, own + PAGE, information.length, 'its information structure');
+      target.write(own, gdt());
+      target.write(own + PAGE, information);
+      return startRegisters(image.entry, own);
     },
   };
 }
 
-function startRegisters(entry: number): InitialRegisters {
+/** The first page of low memory from which `bytes` bytes are clear of the kernel. */
+function lowRoom(image: MultibootImage, bytes: number): number {
+  let at = OWN_STRUCTURES;
+  for (;;) {
+    if (at + bytes > LOW_MEMORY_END) throw new MultibootError('overlap', `its segments leave no ${hex(bytes)} bytes below 640 KiB for the loader's own structures: link the kernel at 1 MiB or above`);
+    const inTheWay = image.segments.find(({ gpa, memoryBytes }) => gpa < at + bytes && gpa + memoryBytes > at);
+    if (inTheWay === undefined) return at;
+    at = alignUp(inTheWay.gpa + inTheWay.memoryBytes);
+  }
+}
+
+/** The state at the entry point; `own` is where the loader's own structures are. */
+function startRegisters(entry: number, own: number): InitialRegisters {
   const gpr = Array.from({ length: 16 }, () => 0n);
   gpr[0] = BOOTLOADER_MAGIC;
-  gpr[3] = BigInt(INFORMATION);
+  gpr[3] = BigInt(own + PAGE);
   return {
     gpr,
     rip: BigInt(entry),
@@ -75,8 +86,8 @@ function startRegisters(entry: number): InitialRegisters {
     cr4: 0n,
     efer: 0n,
     pat: PAT,
-    gdtr: { base: BigInt(GDT), limit: 8 * GDT_ENTRIES.length - 1 },
-    idtr: { base: 0n, limit: 0 },
+    gdtr: { base: BigInt(own), limit: 8 * GDT_ENTRIES.length - 1 },
+    idtr: INTERRUPT_TABLE,
     segments: [DATA, CODE, DATA, DATA, DATA, DATA, LDT, TASK],
   };
 }

@@ -91,6 +91,11 @@ describe('a Multiboot 1 kernel (Multiboot Specification 0.6.96)', () => {
     expect(view.getUint32(Number(registers.gpr[3]), true) & 0b1000101).toBe(0b1000101);
   });
 
+  it('has the interrupt table of a reset, for real mode (SDM volume 3, table 10-1)', () => {
+    const { registers } = load(elf(false, MIB, [{ paddr: MIB, contents: header(0) }]));
+    expect(registers.idtr).toEqual({ base: 0n, limit: 0xffff });
+  });
+
   it('finds command line, modules on pages of their own, and the memory map', () => {
     const environment = new TextEncoder().encode('NR_CPUS=2\n');
     const { registers, view, ram } = load(elf(false, MIB, [{ paddr: MIB, contents: header(0), memsz: 0x1800 }]), { commandLine: 'kernel test', modules: [{ contents: environment, commandLine: 'env' }] });
@@ -104,6 +109,15 @@ describe('a Multiboot 1 kernel (Multiboot Specification 0.6.96)', () => {
     const map: bigint[][] = [];
     for (let at = field(48); at < field(48) + field(44); at += view.getUint32(at, true) + 4) map.push([view.getBigUint64(at + 4, true), view.getBigUint64(at + 12, true), BigInt(view.getUint32(at + 20, true))]);
     expect(map).toEqual([[0n, 0xa0000n, 1n], [0xa0000n, 0x60000n, 2n], [BigInt(MIB), BigInt(3 * MIB), 1n]]);
+  });
+
+  it('may lie in low memory: the structures go where it leaves room', () => {
+    const contents = new Uint8Array(0x5000).fill(0xcc);
+    contents.set(header(0));
+    const { ram, registers, view } = load(elf(false, 0x4000, [{ paddr: 0x4000, contents }]), { commandLine: 'low' });
+    expect(ram.subarray(0x4000, 0x9000)).toEqual(contents);
+    const information = Number(registers.gpr[3]);
+    expect([registers.gdtr.base, text(view, view.getUint32(information + 16, true))]).toEqual([0x9000n, 'low']);
   });
 
   it('without ELF is loaded by the address fields of its header', () => {
@@ -124,7 +138,7 @@ describe('a Multiboot 1 kernel (Multiboot Specification 0.6.96)', () => {
     expect(codeOf(() => readMultibootImage(elf(false, 0, [{ paddr: MIB, contents: header(0) }])))).toBe('malformed');
     expect(codeOf(() => readMultibootImage(elf(false, MIB, [{ paddr: MIB, contents: header(0) }, { paddr: MIB + 4, contents: header(0) }])))).toBe('overlap');
     expect(codeOf(() => load(good, {}, MIB))).toBe('outside-ram');
-    expect(codeOf(() => load(elf(false, 0x9000, [{ paddr: 0x9000, contents: header(0) }])))).toBe('overlap');
+    expect(codeOf(() => load(elf(false, 0x1000, [{ paddr: 0x1000, contents: header(0), memsz: 0x9f000 }])))).toBe('overlap');
     expect(codeOf(() => load(good, { modules: [{ contents: new Uint8Array(4 * MIB), commandLine: '' }] }))).toBe('outside-ram');
     expect(codeOf(() => load(good))).toBe('none');
   });
