@@ -1,96 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { CodeMode, createInstruction, decode } from '../src/decode/index.js';
+import { CodeMode } from '../src/decode/index.js';
 import { EmulateStatus, emulate } from '../src/emulate/index.js';
-import { undefinedFlags } from '../src/emulate/undefined-flags.js';
+import { Comparison, memoryBefore } from './native/comparison.js';
 import { KNOWN_DIFFERENCES } from './native/known-differences.js';
-import type { KnownDifference } from './native/known-differences.js';
-import { RECORDED_CODE, readRecording, recordedMemory } from './native/recording.js';
-import type { RecordedCase, RecordedFault } from './native/recording.js';
+import { RECORDED_CODE, readRecording } from './native/recording.js';
+import type { RecordedFault } from './native/recording.js';
 import { UserCpu } from './native/user-cpu.js';
 import { UserMachine } from './native/user-machine.js';
 
 const PAGE = 4096;
-/** RFLAGS without TF and RF, which a recording cannot show. */
-const COMPARED = 0x3e_feffn;
-
-/** What is compared. */
-interface State {
-  readonly fault: RecordedFault | undefined;
-  readonly registers: readonly bigint[];
-  readonly flags: bigint;
-  readonly rip: bigint;
-  readonly memory: Uint8Array;
-  readonly bases?: readonly bigint[];
-  readonly selectors?: readonly number[];
-}
-
-const instruction = createInstruction();
-const { manifest, cases } = readRecording();
-const pristine = recordedMemory();
-
-function memoryBefore(one: RecordedCase): Uint8Array {
-  const memory = pristine.slice();
-  for (const [at, bytes] of one.patches) memory.set(bytes, at);
-  return memory;
-}
-
-/** A null selector loses its RPL when the kernel returns to user mode, on its way to the recorder (SDM volume 2, IRET). */
-function asReturned(selector: number): number {
-  return selector <= 3 ? 0 : selector;
-}
-
-function words(fault: RecordedFault | undefined): string {
-  return fault === undefined ? 'no fault' : `#${fault.vector}(${fault.errorCode.toString(16)}) ${fault.cr2.toString(16)}`;
-}
-
-/** What was done otherwise than recorded, in words; undefined if nothing. */
-function difference(one: RecordedCase, found: State): string | undefined {
-  decode(one.code, 0, one.code.length, CodeMode.Bits64, instruction);
-  const flags = one.fault === undefined ? COMPARED & ~undefinedFlags(instruction, one.registers[1]!) : COMPARED;
-  const differences: string[] = [];
-  const compare = (name: string, a: unknown, b: unknown): void => {
-    if (a !== b) differences.push(`${name} ${typeof a === 'bigint' ? a.toString(16) : a}, not ${typeof b === 'bigint' ? b.toString(16) : b}`);
-  };
-  compare('fault', words(found.fault), words(one.fault));
-  for (let i = 0; i < 16; i++) compare(`register ${i}`, found.registers[i]!, one.registersAfter[i]!);
-  compare('flags', found.flags & flags, one.flagsAfter & flags);
-  compare('rip', found.rip, one.ripAfter);
-  if (found.bases !== undefined) compare('bases', found.bases.join(), [one.fsBaseAfter, one.gsBaseAfter].join());
-  if (found.selectors !== undefined) compare('DS ES FS GS', found.selectors.map(asReturned).join(), one.selectorsAfter.join());
-  const expected = memoryBefore(one);
-  if (one.changed !== undefined) expected.set(one.changed[1], one.changed[0]);
-  if (Buffer.compare(found.memory, expected) !== 0) compare('memory at', found.memory.findIndex((byte, at) => byte !== expected[at]), -1);
-  if (differences.length === 0) return undefined;
-  return `${one.form} [${Array.from(one.code, (byte) => byte.toString(16).padStart(2, '0')).join(' ')}]: ${differences.join('; ')}`;
-}
-
-/** Compares outcomes with the recording: what differs beyond the known differences, and how many cases each of those has. */
-class Comparison {
-  readonly unexpected: string[] = [];
-  readonly known = new Map<KnownDifference, number>();
-  equal = 0;
-  readonly #known: readonly KnownDifference[];
-
-  constructor(known: readonly KnownDifference[]) {
-    this.#known = known;
-  }
-
-  add(one: RecordedCase, found: State): void {
-    const text = difference(one, found);
-    if (text === undefined) {
-      this.equal++;
-      return;
-    }
-    const raised = found.fault?.vector ?? -1;
-    const known = this.#known.find(({ vector, applies }) => applies(instruction) && (vector === undefined || vector === raised));
-    if (known === undefined) this.unexpected.push(text);
-    else this.known.set(known, (this.known.get(known) ?? 0) + 1);
-  }
-}
+const { manifest, cases } = readRecording(64);
 
 function replayOnProcessor(): Comparison {
   const machine = new UserMachine();
-  const comparison = new Comparison(KNOWN_DIFFERENCES.filter(({ processor }) => processor));
+  const comparison = new Comparison(KNOWN_DIFFERENCES.filter(({ processor }) => processor), CodeMode.Bits64);
   for (const one of cases) {
     machine.prepare(one, memoryBefore(one));
     const fault = machine.run(one.rip);
@@ -101,7 +24,7 @@ function replayOnProcessor(): Comparison {
 }
 
 function replayOnEmulator(): Comparison {
-  const comparison = new Comparison(KNOWN_DIFFERENCES.filter(({ emulator }) => emulator));
+  const comparison = new Comparison(KNOWN_DIFFERENCES.filter(({ emulator }) => emulator), CodeMode.Bits64);
   for (const one of cases) {
     const cpu = new UserCpu(one, memoryBefore(one));
     const available = Math.min(one.code.length, Number(RECORDED_CODE) + PAGE - Number(one.rip));

@@ -59,6 +59,15 @@ export function undefinedFlags(instruction: Instruction, cl: bigint): bigint {
     case Op.Tzcnt:
     case Op.Lzcnt:
       return Flag.OF | Flag.SF | Flag.AF | Flag.PF;
+    case Op.Aaa:
+    case Op.Aas:
+      return Flag.OF | Flag.SF | Flag.ZF | Flag.PF;
+    case Op.Aam:
+    case Op.Aad:
+      return Flag.OF | Flag.AF | Flag.CF;
+    case Op.Daa:
+    case Op.Das:
+      return Flag.OF;
     default:
       return 0n;
   }

@@ -3,7 +3,6 @@ import { OperandKind } from '../decode/instruction.js';
 import type { Instruction } from '../decode/instruction.js';
 import { Op } from '../decode/op.js';
 import { Segment, StateOffset } from '../memory/layout.js';
-import { PageAccess } from '../paging/index.js';
 import type { Core } from '../processor/core.js';
 import { GuestFault, Vector } from '../processor/fault.js';
 import { LONG_MODE } from '../code/execution-mode.js';
@@ -215,13 +214,13 @@ for (const op of [Op.Verr, Op.Verw] as const) {
   });
 }
 
-// The destination's RPL becomes at least the source's (SDM volume 2, ARPL).
+// The destination's RPL becomes at least the source's; it is written only where that changes it (SDM volume 2, ARPL; and so an EPYC does).
 segments.set(Op.Arpl, (core, instruction) => {
   requireProtected(core);
   const [destination, source] = instruction.operands;
   const isMemory = destination.kind === OperandKind.Mem;
   const at = isMemory ? operandAddress(core, instruction, true) : 0;
-  const selector = isMemory ? core.read16(at, core.mmu.mode | PageAccess.Write) : core.registers.gprLo(destination.reg) & 0xffff;
+  const selector = isMemory ? core.read16(at, core.mmu.mode) : core.registers.gprLo(destination.reg) & 0xffff;
   const least = core.registers.gprLo(source.reg) & 3;
   const raised = (selector & 3) < least;
   if (raised) {

@@ -1,6 +1,6 @@
 /*
- * Executes single instructions in ring 3 of the host's own processor. Reads cases from a file, writes what became of them to another; record.mjs
- * makes the one and reads the other.
+ * Executes single instructions in ring 3 of the host's own processor. Reads cases from a file, writes what became of them to another; harness.mjs
+ * makes the one and reads the other. With a third argument they run as 32-bit code, in compatibility mode.
  *
  * A case is entered and left through signals: INT3 in main brings up the handler, which puts the case's registers into the context that it returns
  * to; the instruction, or the INT3 that fills the rest of the code page, brings it up again, and the context holds every register, RFLAGS, the
@@ -51,7 +51,11 @@ static struct input input;
 static struct output output;
 static gregset_t host;
 static uint64_t host_fs;
-static int inside;
+static int inside, narrow;
+
+/* Linux's selectors of 32-bit code and of data. */
+#define CODE_32 0x23
+#define DATA_32 0x2b
 
 static uint32_t selector_of(int segment) {
   uint32_t value;
@@ -74,6 +78,10 @@ static void on_signal(int number, siginfo_t *information, void *context) {
     for (int i = 0; i < 16; i++) gregs[registers[i]] = (greg_t)input.registers[i];
     gregs[REG_EFL] = (greg_t)input.flags;
     gregs[REG_RIP] = (greg_t)input.rip;
+    if (narrow) {
+      gregs[REG_CSGSFS] = (gregs[REG_CSGSFS] & ~0xffffl) | CODE_32;
+      __asm__ volatile("mov %0, %%ds; mov %0, %%es" ::"r"(DATA_32));
+    }
     inside = 1;
     _writegsbase_u64(input.gs_base);
     _writefsbase_u64(input.fs_base);
@@ -106,7 +114,8 @@ static uint8_t default_byte(uint32_t i) {
 }
 
 int main(int count, char **arguments) {
-  if (count != 3) return 2;
+  if (count != 3 && count != 4) return 2;
+  narrow = count == 4;
   host_fs = _readfsbase_u64();
   /* The code page is written through a second mapping: where it runs it cannot be written. */
   int file = memfd_create("code", 0);

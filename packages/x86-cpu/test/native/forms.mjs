@@ -1,6 +1,7 @@
 // Every form that is recorded: rows of the decoder's opcode map, by prefixes and kind of operand.
 import { Op } from '../../dist/decode/index.js';
 import { FormFlag, OPCODE_MAP_64 } from '../../dist/decode/opcode-map-64.js';
+import { firstSimdOp } from '../../dist/decode/simd-op.js';
 
 const named = (names) => new Set(names.split(' ').map((name) => Op[name]));
 
@@ -10,7 +11,7 @@ const LEFT_OUT = named(
 );
 
 /** Instructions whose operands decide much: more cases of each. */
-const RICH = named('Rol Ror Rcl Rcr Shl Shr Sar Shld Shrd Bt Bts Btr Btc Mul Imul Div Idiv Cmpxchg Cmpxchg8b Movs Cmps Stos Lods Scas Adc Sbb Enter Iret Popf');
+export const RICH = named('Rol Ror Rcl Rcr Shl Shr Sar Shld Shrd Bt Bts Btr Btc Mul Imul Div Idiv Cmpxchg Cmpxchg8b Movs Cmps Stos Lods Scas Adc Sbb Enter Iret Popf');
 export const STRINGS = named('Movs Cmps Stos Lods Scas');
 
 /** Opcodes that 64-bit mode does not have, with the bytes behind them: #UD. */
@@ -34,7 +35,7 @@ const INVALID = [
 ];
 
 const hex = (byte) => byte.toString(16).padStart(2, '0');
-const opcodeName = (opcode) => (opcode > 0xffff ? `0f 38 ${hex(opcode & 0xff)}` : opcode > 0xff ? `0f ${hex(opcode & 0xff)}` : hex(opcode));
+export const opcodeName = (opcode) => (opcode > 0xffff ? `0f 38 ${hex(opcode & 0xff)}` : opcode > 0xff ? `0f ${hex(opcode & 0xff)}` : hex(opcode));
 
 /** A set of prefixes: legacy ones, what is asked of REX (`w`, and whether there is one), and how many cases in proportion. */
 const shape = (name, legacy, rex, weight) => ({ name, legacy, rex, weight });
@@ -63,7 +64,7 @@ const REPEATED = [
   shape('F3 FS', [0xf3, 0x64], 'none', 1),
 ];
 
-function kindsOf(row) {
+export function kindsOf(row) {
   const { match, operands, flags } = row;
   if (match.includes('=') || !(match.includes('/') || /\b[EGMRSCD][a-z]*\b/.test(operands))) return ['none'];
   if (flags & FormFlag.RegisterRm || match.includes('reg')) return ['register'];
@@ -71,10 +72,13 @@ function kindsOf(row) {
   return /\b[EG]b\b/.test(operands) ? ['register', 'high byte', 'memory'] : ['register', 'memory'];
 }
 
+/** Vector and x87 instructions have recordings of their own. */
+export const isRecorded = ({ op }) => !LEFT_OUT.has(op) && op !== Op.X87 && op < firstSimdOp;
+
 /** What is recorded of a form: how its bytes are made and how many cases there are. */
 export function* enumerateForms() {
   for (const row of OPCODE_MAP_64) {
-    if (LEFT_OUT.has(row.op)) continue;
+    if (!isRecorded(row)) continue;
     const shapes = STRINGS.has(row.op) ? [...SHAPES, ...REPEATED] : SHAPES;
     for (const kind of kindsOf(row)) {
       for (const prefixes of shapes) {

@@ -35,3 +35,6 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
     ({ op, rep }) => (op === Op.Loope && rep === Rep.F2) || (op === Op.Loopne && rep === Rep.F3),
   ),
 ];
+
+/** The same of 32-bit code, which the emulator's recording does not have. */
+export const KNOWN_DIFFERENCES_32: readonly KnownDifference[] = KNOWN_DIFFERENCES.filter(({ processor, emulator }) => processor && emulator);

@@ -1,34 +1,32 @@
-// Records what the host's own processor does with cases of every form that user mode can execute or fault on, into recording.jsonl.
-// Needs Linux on x86-64 with FSGSBASE, a C compiler and a built package: node packages/x86-cpu/test/native/record.mjs [seed]
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+// Records what the host's own processor does with cases of every form that user mode can execute or fault on, in 64-bit code into recording.jsonl and in
+// 32-bit code into recording-32.jsonl. Needs Linux on x86-64 with FSGSBASE, a C compiler and a built package: node packages/x86-cpu/test/native/record.mjs [seed [64|32]]
 import { Op } from '../../dist/decode/index.js';
-import { CODE, PAGE } from './address-space.mjs';
-import { defaultRegister, makeCase, makeCutOff, makeInvalid, makeLong } from './cases.mjs';
+import { enumerateForms32, enumerateInvalid32, makeCase32 } from './cases-32.mjs';
+import { makeCase, makeCutOff, makeInvalid, makeLong } from './cases.mjs';
 import { enumerateForms, enumerateInvalid } from './forms.mjs';
+import { record } from './harness.mjs';
 import { Random } from './random.mjs';
 
-const HERE = fileURLToPath(new URL('.', import.meta.url));
 const SEED = Number(process.argv[2] ?? 1);
+const ONLY = process.argv[3];
 const TRIES = 60;
-const INPUT_SIZE = 16 * 8 + 4 * 8 + 8 + 16 + 2 * 72;
-const OUTPUT_SIZE = 16 * 8 + 7 * 8 + 4 * 4 + 8;
-const [BREAKPOINT, PAGE_FAULT] = [3, 14];
-const NO_VECTOR = -1;
+
+/** As many cases of a form as it has, in no more than so many tries for each. */
+function casesOf(form, make) {
+  const cases = [];
+  for (let tries = 0; cases.length < form.weight && tries < TRIES; tries++) {
+    const one = make(cases.length);
+    if (one !== undefined) cases.push(one);
+  }
+  return cases;
+}
 
 /** All cases by form, in the order of the opcode map. */
 function makeForms() {
   const random = new Random(SEED);
   const groups = [];
   for (const form of enumerateForms()) {
-    const cases = [];
-    for (let tries = 0; cases.length < form.weight && tries < TRIES; tries++) {
-      const one = makeCase(form, random, cases.length);
-      if (one !== undefined) cases.push(one);
-    }
+    const cases = casesOf(form, (index) => makeCase(form, random, index));
     if (cases.length > 0) groups.push({ name: form.name, cases });
   }
   for (const { name, bytes } of enumerateInvalid()) groups.push({ name, cases: [makeInvalid(bytes, random)] });
@@ -40,95 +38,17 @@ function makeForms() {
   return groups;
 }
 
-function execute(cases) {
-  const folder = mkdtempSync(join(tmpdir(), 'native-'));
-  try {
-    const [program, input, output] = ['execute', 'in', 'out'].map((name) => join(folder, name));
-    execFileSync('cc', ['-O1', '-mfsgsbase', '-mno-red-zone', '-fno-stack-protector', '-static', '-no-pie', '-o', program, join(HERE, 'execute.c')]);
-    const buffer = Buffer.alloc(INPUT_SIZE * cases.length);
-    cases.forEach(({ code, set, flags, rip, fsBase, gsBase, patches }, i) => {
-      const at = i * INPUT_SIZE;
-      for (let register = 0; register < 16; register++) buffer.writeBigUInt64LE(set.get(register) ?? defaultRegister(register), at + 8 * register);
-      [flags, rip, fsBase, gsBase].forEach((value, k) => buffer.writeBigUInt64LE(value, at + 128 + 8 * k));
-      buffer.writeUInt32LE(code.length, at + 160);
-      buffer.writeUInt32LE(patches.length, at + 164);
-      buffer.set(code, at + 168);
-      patches.forEach(({ offset, bytes }, k) => {
-        buffer.writeUInt32LE(offset, at + 184 + 72 * k);
-        buffer.writeUInt32LE(bytes.length, at + 188 + 72 * k);
-        buffer.set(bytes, at + 192 + 72 * k);
-      });
-    });
-    writeFileSync(input, buffer);
-    execFileSync(program, [input, output], { timeout: 120_000 });
-    return readFileSync(output);
-  } finally {
-    rmSync(folder, { recursive: true });
+/** The same of 32-bit code. */
+function makeForms32() {
+  const random = new Random(SEED);
+  const groups = [];
+  for (const form of enumerateForms32()) {
+    const cases = casesOf(form, () => makeCase32(form, random));
+    if (cases.length > 0) groups.push({ name: form.name, cases });
   }
+  for (const { name, bytes } of enumerateInvalid32()) groups.push({ name, cases: [makeInvalid(bytes, random)] });
+  return groups;
 }
 
-const hex = (number) => number.toString(16);
-
-/** A case and its outcome, as README.md describes a line. */
-function describe({ op, code, set, flags, rip, fsBase, gsBase, patches }, output, at) {
-  const word = (k) => output.readBigUInt64LE(at + 128 + 8 * k);
-  const [flagsAfter, ripThen, vectorThen, errorCode, cr2, fsBaseAfter, gsBaseAfter] = [0, 1, 2, 3, 4, 5, 6].map(word);
-  let vector = Number(vectorThen);
-  let ripAfter = ripThen;
-  const more = {};
-  if (vector === BREAKPOINT) {
-    // INT3 is a trap; the recording has the address of the instruction, or of the INT3 behind it.
-    const own = op === Op.Int3;
-    ripAfter -= own ? BigInt(code.length) : 1n;
-    if (!own) vector = NO_VECTOR;
-  } else if (vector === PAGE_FAULT && cr2 === ripAfter && ripAfter !== rip) vector = NO_VECTOR;
-  if (vector !== NO_VECTOR) {
-    more.fault = [vector];
-    if (vector > 6) more.fault.push(Number(errorCode));
-    if (vector === PAGE_FAULT) more.fault.push(hex(cr2));
-  }
-  const expectedRip = vector === NO_VECTOR ? rip + BigInt(code.length) : rip;
-  if (ripAfter !== expectedRip) more.rip = hex(ripAfter);
-  if (rip !== CODE + PAGE / 2n) more.at = hex(rip);
-  if (patches.length > 0) more.patch = patches.flatMap(({ offset, bytes }) => [offset, Buffer.from(bytes).toString('hex')]);
-  if (fsBase !== 0n || fsBaseAfter !== 0n) more.fs = [hex(fsBase), hex(fsBaseAfter)];
-  if (gsBase !== 0n || gsBaseAfter !== 0n) more.gs = [hex(gsBase), hex(gsBaseAfter)];
-  const selectors = [0, 1, 2, 3].map((k) => output.readUInt32LE(at + 184 + 4 * k));
-  if (selectors.some((selector) => selector !== 0)) more.selectors = selectors;
-  const length = output.readUInt32LE(at + 204);
-  if (length > 0) more.memory = [output.readUInt32LE(at + 200), output.subarray(at + OUTPUT_SIZE, at + OUTPUT_SIZE + length).toString('hex')];
-  const registers = {};
-  for (let register = 0; register < 16; register++) {
-    const after = output.readBigUInt64LE(at + 8 * register);
-    if (after !== (set.get(register) ?? defaultRegister(register))) registers[register] = hex(after);
-  }
-  const before = Object.fromEntries([...set].map(([register, value]) => [register, hex(value)]));
-  const line = [Buffer.from(code).toString('hex'), before, hex(flags), registers, hex(flagsAfter & ~0x1_0000n)];
-  if (Object.keys(more).length > 0) line.push(more);
-  return { line: JSON.stringify(line), next: at + OUTPUT_SIZE + length };
-}
-
-function processorOf() {
-  const text = readFileSync('/proc/cpuinfo', 'utf8');
-  const field = (name) => new RegExp(`^${name}\\s*: (.*)$`, 'm').exec(text)[1];
-  return { name: field('model name'), family: Number(field('cpu family')), model: Number(field('model')), stepping: Number(field('stepping')) };
-}
-
-const groups = makeForms();
-const output = execute(groups.flatMap(({ cases }) => cases));
-const lines = [];
-let at = 0;
-let count = 0;
-for (const { name, cases } of groups) {
-  lines.push(JSON.stringify(name));
-  for (const one of cases) {
-    const { line, next } = describe(one, output, at);
-    lines.push(line);
-    at = next;
-    count++;
-  }
-}
-if (at !== output.length) throw new Error('the harness stopped early');
-const manifest = { processor: processorOf(), seed: SEED, forms: groups.length, cases: count };
-writeFileSync(join(HERE, 'recording.jsonl'), `${JSON.stringify(manifest)}\n${lines.join('\n')}\n`);
-process.stdout.write(`${JSON.stringify(manifest)}\n`);
+if (ONLY !== '32') record(makeForms(), 64, SEED, 'recording.jsonl');
+if (ONLY !== '64') record(makeForms32(), 32, SEED, 'recording-32.jsonl');

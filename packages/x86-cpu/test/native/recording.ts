@@ -9,6 +9,9 @@ export const RECORDED_DATA = 0x1000_0000n;
 export const RECORDED_DATA_SIZE = 3 * 4096;
 export const RECORDED_WRITABLE_SIZE = 2 * 4096;
 
+/** Linux's selector of data in ring 3. */
+const USER_DATA = 0x2b;
+
 /** What fills the code page around the instruction, and ends a case. */
 export const INT3 = 0xcc;
 
@@ -73,9 +76,9 @@ export function recordedMemory(): Uint8Array {
   return Uint8Array.from({ length: RECORDED_DATA_SIZE }, (_, i) => (i * 73 + (i >> 3) * 29 + 17) & 0xff);
 }
 
-function parse(form: string, [hexCode, before, flags, after, flagsAfter, more = {}]: Line): RecordedCase {
+function parse(form: string, bits: 32 | 64, [hexCode, before, flags, after, flagsAfter, more = {}]: Line): RecordedCase {
   const code = bytesOf(hexCode);
-  const registers = Array.from({ length: 16 }, (_, i) => (before[i] === undefined ? 0x0101_0101_0101_0101n * BigInt(i + 1) : big(before[i])));
+  const registers = Array.from({ length: 16 }, (_, i) => BigInt.asUintN(bits, before[i] === undefined ? 0x0101_0101_0101_0101n * BigInt(i + 1) : big(before[i])));
   const rip = more.at === undefined ? RECORDED_CODE + CODE_START : big(more.at);
   const patch = more.patch ?? [];
   const { fault, memory } = more;
@@ -94,20 +97,20 @@ function parse(form: string, [hexCode, before, flags, after, flagsAfter, more = 
     flagsAfter: big(flagsAfter),
     fsBaseAfter: big(more.fs?.[1] ?? '0'),
     gsBaseAfter: big(more.gs?.[1] ?? '0'),
-    selectorsAfter: more.selectors ?? [0, 0, 0, 0],
+    selectorsAfter: more.selectors ?? (bits === 64 ? [0, 0, 0, 0] : [USER_DATA, USER_DATA, 0, 0]),
     changed: memory && [memory[0], bytesOf(memory[1])],
   };
 }
 
-/** All recorded cases, and what they were recorded on. */
-export function readRecording(): { manifest: Manifest; cases: readonly RecordedCase[] } {
-  const [first, ...lines] = readFileSync(new URL('./recording.jsonl', import.meta.url), 'utf8').trim().split('\n');
+/** All recorded cases of code of a width, and what they were recorded on. */
+export function readRecording(bits: 32 | 64): { manifest: Manifest; cases: readonly RecordedCase[] } {
+  const [first, ...lines] = readFileSync(new URL(bits === 64 ? './recording.jsonl' : './recording-32.jsonl', import.meta.url), 'utf8').trim().split('\n');
   const cases: RecordedCase[] = [];
   let form = '';
   for (const text of lines) {
     const line = JSON.parse(text) as string | Line;
     if (typeof line === 'string') form = line;
-    else cases.push(parse(form, line));
+    else cases.push(parse(form, bits, line));
   }
   return { manifest: JSON.parse(first!) as Manifest, cases };
 }

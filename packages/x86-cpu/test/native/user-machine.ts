@@ -19,6 +19,7 @@ const MOST_INSTRUCTIONS = 20_000;
 const DESCRIPTORS = [0x00cf_9b00_0000_ffffn, 0x00af_9b00_0000_ffffn, 0x00cf_9300_0000_ffffn, 0x00cf_fb00_0000_ffffn, 0x00cf_f300_0000_ffffn, 0x00af_fb00_0000_ffffn];
 const GDT_LIMIT = 0x7f;
 const USER_CODE = 0x33;
+const USER_CODE_32 = 0x23;
 const USER_DATA = 0x2b;
 
 const [ES, CS, SS, DS, FS, GS] = [0, 1, 2, 3, 4, 5];
@@ -32,8 +33,11 @@ export class UserMachine {
   readonly #processor: Processor = createProcessor(this.#memory, { index: 0, permissionTable: 0, vendor: 'amd', clock: { ticks: () => 0 } });
   readonly #state = new DataView(this.#processor.bytes.buffer, this.#processor.bytes.byteOffset, this.#processor.bytes.byteLength);
   readonly #code = new Uint8Array(PAGE);
+  readonly #bits: 32 | 64;
 
-  constructor() {
+  /** @param bits - width of its code: 32 is compatibility mode. */
+  constructor(bits: 32 | 64 = 64) {
+    this.#bits = bits;
     this.#mapPages();
     DESCRIPTORS.forEach((descriptor, i) => {
       this.#memory.writeRam32(GDT_GPA + 8 * (i + 1), Number(BigInt.asIntN(32, descriptor)));
@@ -84,9 +88,10 @@ export class UserMachine {
     this.#write(stateLayout.efer, 0xd01n);
     this.#write(stateLayout.gdtrBase, GDT);
     this.#state.setUint32(stateLayout.gdtrLimit, GDT_LIMIT, true);
-    this.#segment(CS, USER_CODE, 0xa0fb, 0n);
+    if (this.#bits === 64) this.#segment(CS, USER_CODE, 0xa0fb, 0n);
+    else this.#segment(CS, USER_CODE_32, 0xc0fb, 0n);
     this.#segment(SS, USER_DATA, 0xc0f3, 0n);
-    for (const segment of [ES, DS]) this.#segment(segment, 0, 0, 0n);
+    for (const segment of [ES, DS]) this.#segment(segment, this.#bits === 64 ? 0 : USER_DATA, this.#bits === 64 ? 0 : 0xc0f3, 0n);
     this.#segment(FS, 0, 0, one.fsBase);
     this.#segment(GS, 0, 0, one.gsBase);
     one.registers.forEach((value, i) => this.#write(stateLayout.gpr + 8 * i, value));
