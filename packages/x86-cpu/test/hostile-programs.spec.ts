@@ -4,7 +4,7 @@ import { Stop } from '../src/index.js';
 import { Dice } from './programs/dice.js';
 import { RAM } from './programs/layout.js';
 import { MODES } from './programs/modes.js';
-import { ProgramMachine } from './programs/program-machine.js';
+import { ProgramMachine, STRETCH } from './programs/program-machine.js';
 import type { Outcome } from './programs/program-machine.js';
 import { makeProgram } from './programs/program.js';
 
@@ -30,7 +30,8 @@ function run(seed: number, again: boolean): Outcome {
     const program = makeProgram(image, mode, new Dice(seed));
     if (!again) written += program.written;
     const machine = (again ? others : machines)[Math.floor(seed / MODES.length) & 1]!;
-    return machine.run(program, seed, BUDGET, again ? new Dice(~seed) : undefined);
+    const dice = new Dice(~seed);
+    return again ? machine.run(program, seed, BUDGET, () => 1 + dice.below(STRETCH >> 2)) : machine.run(program, seed, BUDGET);
   } catch (error) {
     throw new Error(`program ${seed}, ${mode.name}`, { cause: error });
   } finally {
@@ -56,4 +57,17 @@ it('a random program ends within its budget in every mode, without an exception 
   for (const stop of [Stop.Budget, Stop.Intercept, Stop.Costed, Stop.Halted, Stop.Shutdown]) expect(stops[stop], `stop ${stop}`).toBeGreaterThan(0);
   for (const [name, count] of retired) expect(count, name).toBeGreaterThan(all / MODES.length / 4);
   expect(slowestMs).toBeLessThan(SLOWEST_MS);
+});
+
+const SLICES = long ? [1, 3, 17, 61, STRETCH] : [3, 61];
+const SLICED = long ? 1000 : BATCH;
+
+it(`${SLICED} random programs end the same on the interpreter and on the translator, in slices of any size`, { timeout: TIMEOUT }, () => {
+  const interpreters = [new ProgramMachine('intel', 'interpreter'), new ProgramMachine('amd', 'interpreter')] as const;
+  const translators = [new ProgramMachine('intel', 'translator'), new ProgramMachine('amd', 'translator')] as const;
+  for (let seed = PROGRAMS; seed < PROGRAMS + SLICED; seed++) {
+    const program = makeProgram(image, MODES[seed % MODES.length]!, new Dice(seed));
+    const expected = interpreters[seed & 1]!.run(program, seed, BUDGET).digest;
+    for (const slice of SLICES) expect(translators[seed & 1]!.run(program, seed, BUDGET, () => slice).digest, `program ${seed}, slices of ${slice}`).toBe(expected);
+  }
 });

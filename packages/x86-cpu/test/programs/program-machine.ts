@@ -15,7 +15,7 @@ export interface Outcome {
 }
 
 /** Most instructions between two things that happen from outside. */
-const STRETCH = 120;
+export const STRETCH = 120;
 /** Returns without an instruction retired after which the program is entered anew. */
 const STUCK = 12;
 const KNOWN_STOPS: ReadonlySet<number> = new Set(Object.values(Stop));
@@ -43,10 +43,10 @@ export class ProgramMachine {
   #start = 0;
 
   /**
-   * Runs a program until it has retired `budget` instructions or come back `budget` times. With `slices` every stretch is cut into shorter ones, which must not
+   * Runs a program until it has retired `budget` instructions or come back `budget` times. With `slice` every stretch is cut into shorter ones, which must not
    * show anywhere.
    */
-  run(program: Program, seed: number, budget: number, slices: Dice | undefined): Outcome {
+  run(program: Program, seed: number, budget: number, slice?: () => number): Outcome {
     const processor = this.#processor;
     const dice = new Dice(seed);
     const stops = Array.from(KNOWN_STOPS, () => 0);
@@ -60,7 +60,7 @@ export class ProgramMachine {
     for (let returns = 0; returns < budget && processor.retired - this.#start < budget; returns++) {
       if (last === Stop.Budget) this.#disturb(dice);
       const before = processor.retired;
-      const stop = this.#stretch(Math.min(1 + dice.below(STRETCH), budget - (before - this.#start)), slices);
+      const stop = this.#stretch(Math.min(1 + dice.below(STRETCH), budget - (before - this.#start)), slice);
       if (!KNOWN_STOPS.has(stop)) throw new Error(`stop ${stop}`);
       stops[stop]!++;
       this.#note(stop);
@@ -84,12 +84,12 @@ export class ProgramMachine {
   }
 
   /** At most `count` instructions; what stopped them. */
-  #stretch(count: number, slices: Dice | undefined): Stop {
+  #stretch(count: number, slice: (() => number) | undefined): Stop {
     const processor = this.#processor;
     const end = processor.retired + count;
     for (;;) {
       const left = end - processor.retired;
-      const stop = processor.run(slices === undefined ? left : Math.min(left, 1 + slices.below(STRETCH >> 2)));
+      const stop = processor.run(slice === undefined ? left : Math.min(left, slice()));
       if (processor.retired > end) throw new Error(`${processor.retired - end} instructions too many`);
       if (stop !== Stop.Budget || processor.retired === end) return stop;
     }
