@@ -39,3 +39,13 @@ describe("VTL2's own processor", () => {
     expect(processor.readMsr(0xc0000080, 3, 0, out)).toBe(false);
   });
 });
+
+it.each(['intel', 'amd'] as const)('%s: the machine adds local APIC, machine checks and MTRRs to leaf 1, and on AMD to leaf 0x80000001', (vendor) => {
+  const processor = new Vtl2Processor(vendor, 2_000_000_000);
+  const edx = (leaf: number): number => {
+    const out = new Int32Array(4);
+    processor.cpuid(leaf, 0, out);
+    return out[3]! & ((1 << 7) | (1 << 9) | (1 << 12) | (1 << 14));
+  };
+  expect([edx(1), edx(0x80000001), edx(7)]).toEqual([0x5280, vendor === 'amd' ? 0x5280 : 0, 0]);
+});

@@ -25,6 +25,12 @@ describe('CPUID', () => {
     for (const bit of [27, 28, 29, 31]) expect((out[2]! >>> bit) & 1).toBe(0);
   });
 
+  it('AMD repeats the features of leaf 1 EDX in leaf 0x80000001, Intel does not (APM volume 3, E.4.1)', () => {
+    const [leaf1, amd, intel] = [1, 0x80000001, 0x80000001].map((leaf, index) => (cpuidOf(index === 2 ? 'intel' : 'amd', leaf, 0, out), out[3]!));
+    const repeated = 0x0183f3ff;
+    expect([amd! & repeated, intel! & repeated]).toEqual([leaf1! & repeated, 0]);
+  });
+
   it('reaches the guest through the instruction', () => {
     const guest = new Guest({ vendor: 'amd' }).load(code('0f a2' /* cpuid */));
     guest.setReg(Reg.rax, 0x80000008n);
