@@ -160,7 +160,8 @@ export class SnpVp implements SnpTimerVp {
     const page = this.#runPage;
     page.flags = halted ? page.flags | RunFlag.Halted : page.flags & ~RunFlag.Halted;
     page.targetVtl = vtl;
-    this.#lazyEoiOffered = this.#apics[vtl]!.lazyEoiPossible && this.#assistPages[vtl]!.offerLazyEoi();
+    const assistPage = this.#assistPages[vtl]!;
+    this.#lazyEoiOffered = assistPage.enabled && this.#apics[vtl]!.lazyEoiPossible && assistPage.offerLazyEoi();
   }
 
   afterRun(vtl: number, status: RunStatus): void {

@@ -46,9 +46,14 @@ export class VpAssistPage {
    * the run, before anybody looks at the APIC.
    */
   offerLazyEoi(): boolean {
-    if ((this.#register.lo & REGISTER_ENABLE) === 0) return false;
+    if (!this.enabled) return false;
     this.#writeWord(apicAssist.offset, NO_EOI_REQUIRED);
     return true;
+  }
+
+  /** The guest has placed the page. */
+  get enabled(): boolean {
+    return (this.#register.lo & REGISTER_ENABLE) !== 0;
   }
 
   /** True when the guest cleared the bit: the EOI is now to be done at the APIC. Else the offer is taken back. Only after `offerLazyEoi`. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { code, CODE, DATA, Guest, PD, PDPT, Pte, Reg, STACK } from '../../test/guest.js';
+import { code, CODE, DATA, GDT, Guest, PD, PDPT, Pte, Reg, STACK } from '../../test/guest.js';
 import { Access, ExitKind, stateLayout, Stop } from '../index.js';
 
 const PAGE = 0x1000;
@@ -79,6 +79,20 @@ describe('paging', () => {
     guest.setReg(Reg.rdx, BigInt((DATA + PAGE) | Pte.p | Pte.w));
     guest.finish();
     expect([Reg.rax, Reg.rbx, Reg.rcx].map((reg) => guest.reg(reg))).toEqual([1n, 1n, 2n]);
+  });
+
+  it('a system instruction reads through the translations that are cached, until INVLPG (SDM volume 3, 4.10.2)', () => {
+    const CODE_SELECTOR = 8;
+    const program = code('0f 02 c1 48 89 16 0f 02 d9 0f 01 3f 0f 02 d1 f4' /* lar eax, ecx; mov [rsi], rdx; lar ebx, ecx; invlpg [rdi]; lar edx, ecx; hlt */);
+    const guest = new Guest().load(program);
+    guest.memory.writeRam32(DATA + CODE_SELECTOR, 0);
+    guest.memory.writeRam32(DATA + CODE_SELECTOR + 4, 0x20fb00);
+    guest.setReg(Reg.rcx, BigInt(CODE_SELECTOR));
+    guest.setReg(Reg.rdi, BigInt(GDT));
+    guest.setReg(Reg.rsi, BigInt(guest.entryOf(GDT)));
+    guest.setReg(Reg.rdx, BigInt(DATA | Pte.p | Pte.w));
+    guest.finish();
+    expect([Reg.rax, Reg.rbx, Reg.rdx].map((reg) => guest.reg(reg) & 0xff00n)).toEqual([0x9b00n, 0x9b00n, 0xfb00n]);
   });
 
   it('INVLPG drops all of a large page, whichever of its addresses it names', () => {
