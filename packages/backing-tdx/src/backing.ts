@@ -61,7 +61,7 @@ const tdxOptions = {
   remedyRepeatedEvent: {
     name: 'remedyRepeatedEvent',
     values: remedies,
-    description: 'remedy of a hazard: do not inject an event a second time that went in during a run that was cancelled',
+    description: 'remedy of a hazard: do not inject an event a second time that went in during a run that was cancelled; on for boot',
   },
   remedyIllegalSelfIpi: {
     name: 'remedyIllegalSelfIpi',

@@ -42,6 +42,12 @@ describe('tmk-vmm boot', () => {
     expect(withoutWall(again)).toEqual(withoutWall(report));
   });
 
+  it('has the remedies on that a kernel cannot do without, unless they are set otherwise', async () => {
+    const options = async (...args: string[]) => (await json('--backing', 'tdx', '--timeout', '0.00001', ...args)).runs[0]!.options;
+    expect(await options()).toMatchObject({ remedyIllegalSelfIpi: 'on', remedyRepeatedEvent: 'on', remedyVtlSwitch: 'off' });
+    expect(await options('--set', 'tdx.remedyRepeatedEvent=off')).toMatchObject({ remedyIllegalSelfIpi: 'on', remedyRepeatedEvent: 'off' });
+  });
+
   it('ends with status 4 when the virtual time is up', async () => {
     const { status, stderr } = await tmkVmm(['boot', kernel, '--timeout', '0.00001']);
     expect(status).toBe(4);

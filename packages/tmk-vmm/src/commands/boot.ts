@@ -17,8 +17,14 @@ import { machineChoices } from '../settings.js';
 import { costModelOf, isSet, runPlans } from './run.js';
 import type { CommandResult, Surroundings } from './run.js';
 
-/** What is set unless the command says otherwise: a kernel's mistake is no end of its VP that neither hardware nor the other backing would make it. */
-const BOOT_SETTINGS = [{ backing: 'tdx', option: 'remedyIllegalSelfIpi', value: 'on' }] as const satisfies readonly BackingSetting[];
+/**
+ * What is set unless the command says otherwise: a kernel's mistake is no end of its VP that neither hardware nor the other backing would make it, and an
+ * event that a kernel counts comes once.
+ */
+const BOOT_SETTINGS = [
+  { backing: 'tdx', option: 'remedyIllegalSelfIpi', value: 'on' },
+  { backing: 'tdx', option: 'remedyRepeatedEvent', value: 'on' },
+] as const satisfies readonly BackingSetting[];
 
 /** `tmk-vmm boot <image>`: under each chosen backing once, with the timer asked for. The exit status is that of the run with the largest. */
 export async function boot(path: string, given: GivenOptions, { version, terminal }: Surroundings): Promise<CommandResult> {

@@ -103,6 +103,12 @@ describe('APIC_BASE (SDM 11.12.5)', () => {
     expect(rdmsr(MSR_APIC_BASE)).toBe(0xfee00900n);
   });
 
+  it('goes from disabled to x2APIC mode at once, which hardware answers with #GP (openvmm)', () => {
+    expect(wrmsr(MSR_APIC_BASE, PAGE)).toBe(MsrStatus.Ok);
+    expect(wrmsr(MSR_APIC_BASE, XAPIC + 0x400)).toBe(MsrStatus.Ok);
+    expect(rdmsr(MSR_APIC_BASE)).toBe(0xfee00d00n);
+  });
+
   it('bits 35:12 move the page', () => {
     wrmsr(MSR_APIC_BASE, 0x8_1234_5800n);
     expect(apic.claimsPage(0x812345ff0)).toBe(true);
