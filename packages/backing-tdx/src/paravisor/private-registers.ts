@@ -3,7 +3,7 @@ import { U64, restoreU64, saveU64, tdxGuestStateLayout, tdxVpContextLayout, tdxV
 import type { TdxRunPage } from '@paravisor/hcl-protocol';
 
 const { gprList, vpState } = tdxVpContextLayout.fields;
-const { gpr, rip, rflags, ssp, rvi } = tdxGuestStateLayout.fields;
+const { gpr, rip, rflags, ssp, rvi: interruptStatus } = tdxGuestStateLayout.fields;
 const { msrKernelGsBase, msrStar, msrLstar, msrSfmask, msrXss, msrTscAux, flags } = tdxVpStateLayout.fields;
 const RSP_NUMBER = 4;
 const GPR_BYTES = 8;
@@ -20,7 +20,7 @@ const SFMASK = (vpState.offset + msrSfmask.offset) >> 2;
 const XSS = (vpState.offset + msrXss.offset) >> 2;
 const TSC_AUX = (vpState.offset + msrTscAux.offset) >> 2;
 /** RVI in bits 7:0, SVI in 15:8. */
-const INTERRUPT_STATUS = (gprList.offset + rvi.offset) >> 2;
+const INTERRUPT_STATUS = (gprList.offset + interruptStatus.offset) >> 2;
 const FLAGS = (vpState.offset + flags.offset) >> 2;
 
 function put(words: Int32Array, at: number, { lo, hi }: U64): void {

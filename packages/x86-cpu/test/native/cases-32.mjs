@@ -171,7 +171,7 @@ export function makeCase32(form, random) {
   if (SELECTOR_READERS.has(op)) for (let i = 0; i < operandCount; i++) if (operands[i].kind === OperandKind.Reg) set.set(operands[i].reg, random.pick(SELECTORS) | (random.next64() & 0xffff_0000n));
   if (memory !== undefined && op !== Op.Lea && op !== Op.Nop && op !== Op.Prefetch) {
     const size = Math.max(memory.size, 1);
-    let target = pointer(random, size);
+    const target = pointer(random, size);
     if (/\bO[bv]\b/.test(form.row.operands)) put(code, code.length - tail, tail, target);
     else if (base < 0 && addressSize === 4) {
       if (index >= 0) return undefined;
