@@ -42,7 +42,7 @@ export async function onProcessor({ bits, commandLine, cpu, slice }) {
   const { ExitKind, Stop, createMachineMemory, createProcessor, stateLayout } = await built('x86-cpu/dist/index.js');
   const memory = createMachineMemory({ contexts: 1, ramBytes: MEMORY_MIB << 20, permissionTables: 1, hostPages: 1 });
   const clock = { ticks: () => processor.retired };
-  const processor = createProcessor(memory, { index: 0, permissionTable: 0, vendor: 'intel', clock, ...(cpu === undefined ? {} : { cpu }) });
+  const processor = createProcessor(memory, { index: 0, permissionTable: 0, vendor: 'intel', clock, ...(cpu === undefined ? {} : { executor: cpu }) });
   const image = readMultibootImage(readFileSync(workloadFile(`multiboot${bits}`)));
   setRegisters(processor, stateLayout, multibootLoader(image, { commandLine }).load({ ramBytes: MEMORY_MIB << 20, write: (gpa, bytes) => memory.writeRam(gpa, bytes) }));
   processor.intercepts.io = true;

@@ -1,5 +1,8 @@
 #!/usr/bin/env node
+import { hintBranches } from './branch-hints.js';
 import { freshBundle } from './fresh-bundle.js';
+
+hintBranches();
 
 const args = process.argv.slice(2);
 // A plugin imports the packages by name: it has to meet the very modules that the tool runs on, not a bundled copy.
