@@ -49,7 +49,8 @@ async function withSite(use: (address: string) => Promise<void>): Promise<void> 
   try {
     await use(await address);
   } finally {
-    server.kill();
+    // At once: asked kindly, it waits for connections that a browser keeps open.
+    server.kill('SIGKILL');
     await ended;
   }
 }
