@@ -33,7 +33,12 @@ function isExecutable(file: string): boolean {
 
 /** Serves the site's pages as they are asked for, while `use` goes on with the server's address. */
 async function withSite(use: (address: string) => Promise<void>): Promise<void> {
-  const server = spawn(process.execPath, ['node_modules/vitepress/bin/vitepress.js', 'dev', '.', '--host', '127.0.0.1'], { cwd: docs, stdio: ['ignore', 'pipe', 'pipe'] });
+  const server = spawn(process.execPath, ['node_modules/vitepress/bin/vitepress.js', 'dev', '.', '--host', '127.0.0.1'], {
+    cwd: docs,
+    // In colours, as CI has them, the address would come in pieces.
+    env: { ...process.env, NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const ended = once(server, 'exit');
   let printed = '';
   const address = new Promise<string>((resolve, reject) => {
