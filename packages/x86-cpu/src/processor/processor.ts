@@ -342,7 +342,9 @@ export class GuestProcessor implements Processor, CodeObserver {
       this.#finder.checkGeneration();
     }
     this.i32[BUDGET] = entered.isTranslated ? budget : budget - entered.count;
-    this.i32[POSITION] = entered.address + BLOCK_HEADER_SIZE;
+    // Entries from here are not counted: where runs happen to begin would become hot, each place with a translation of its own.
+    const first = entered.address + BLOCK_HEADER_SIZE;
+    this.i32[POSITION] = (this.#memory[first >> 2]! & 0xffff) === COUNT.code ? first + recordSize(COUNT) : first;
   }
 
   /** A block has been entered often: it goes on in its translation, if it has one now. */
