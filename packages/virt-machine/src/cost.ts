@@ -141,6 +141,13 @@ export const costFigures = {
     assumption: true,
     source: 'the cache hierarchy is written back; its contents are not modelled',
   },
+  guestEvent: {
+    ticks: 1000,
+    minimum: 1,
+    what: 'an interrupt or exception in a lower VTL that follows another with no instruction between them',
+    assumption: true,
+    source: 'microcode, descriptor and stack accesses; 1 is the least with which a handler that faults at once does not hold its host for ever',
+  },
 } as const satisfies Readonly<Record<string, CostFigure>>;
 
 export type CostName = keyof typeof costFigures;

@@ -133,6 +133,8 @@ function costOf(costs: CostModel, kind: number): number {
       return costs.ticks.guestCpuid;
     case Costed.Wbinvd:
       return costs.ticks.guestWbinvd;
+    case Costed.Event:
+      return costs.ticks.guestEvent;
     default:
       throw new Error(`the processor reports a cost of unknown kind ${kind}`);
   }

@@ -14,7 +14,7 @@ export const Stop = {
   Budget: 0,
   /** An intercept: see `Processor.exit`. The intercepted instruction retired nothing; RIP points at it. */
   Intercept: 1,
-  /** An instruction with a cost of its own retired (see `Costed`); the caller charges it and runs on. */
+  /** An instruction with a cost of its own retired, or events follow each other without end (see `Costed`); the caller charges it and runs on. */
   Costed: 2,
   /** HLT retired without an intercept; RIP is behind it. */
   Halted: 3,
@@ -25,8 +25,12 @@ export const Stop = {
 } as const;
 export type Stop = (typeof Stop)[keyof typeof Stop];
 
-/** Instructions that end a run because time may have to be charged for them. In `exit.kind` after `Stop.Costed`. */
-export const Costed = { Rdtsc: 1, Pause: 2, Cpuid: 3, Wbinvd: 4 } as const;
+/**
+ * What ends a run because time may have to be charged for it. In `exit.kind` after `Stop.Costed`. All but one are instructions, and have retired. `Event` is the
+ * second of two events that were delivered with no instruction between them: a handler whose own first instruction faults never retires any, so without time
+ * that passes a guest would keep its host for ever (CVE-2015-5307 and CVE-2015-8104 are this on hardware).
+ */
+export const Costed = { Rdtsc: 1, Pause: 2, Cpuid: 3, Wbinvd: 4, Event: 5 } as const;
 
 /** What was intercepted. In `exit.kind` after `Stop.Intercept`. Open: a number with named cases. */
 export const ExitKind = {

@@ -23,6 +23,11 @@ const others = [new ProgramMachine('intel', 'auto'), new ProgramMachine('amd', '
 let written = 0;
 let slowestMs = 0;
 
+/** A program that never comes back stops the test without a word: how far it got says which one. */
+function tell(done: number, of: number): void {
+  if (long && done % (10 * BATCH) === 0) console.log(`${done} of ${of} programs`);
+}
+
 function run(seed: number, again: boolean): Outcome {
   const start = performance.now();
   const mode = MODES[seed % MODES.length]!;
@@ -43,6 +48,7 @@ it('a random program ends within its budget in every mode, without an exception 
   const stops = Object.values(Stop).map(() => 0);
   const retired = new Map(MODES.map(({ name }) => [name, 0]));
   for (let first = 0; first < PROGRAMS; first += BATCH) {
+    tell(first, PROGRAMS);
     const outcomes = Array.from({ length: BATCH }, (_, i) => run(first + i, false));
     for (let i = BATCH - 1; i >= 0; i--) {
       const seed = first + i;
@@ -66,6 +72,7 @@ it(`${SLICED} random programs end the same on the interpreter and on the transla
   const interpreters = [new ProgramMachine('intel', 'interpreter'), new ProgramMachine('amd', 'interpreter')] as const;
   const translators = [new ProgramMachine('intel', 'translator'), new ProgramMachine('amd', 'translator')] as const;
   for (let seed = PROGRAMS; seed < PROGRAMS + SLICED; seed++) {
+    tell(seed - PROGRAMS, SLICED);
     const program = makeProgram(image, MODES[seed % MODES.length]!, new Dice(seed));
     const expected = interpreters[seed & 1]!.run(program, seed, BUDGET).digest;
     for (const slice of SLICES) expect(translators[seed & 1]!.run(program, seed, BUDGET, () => slice).digest, `program ${seed}, slices of ${slice}`).toBe(expected);

@@ -16,9 +16,22 @@ export class Events {
   readonly #event: PendingEvent = { type: 0, vector: 0, errorCode: -1, length: 0, isTrap: false };
   /** Whether the last delivery was of the event itself, not of what it led to. */
   deliveredItself = false;
+  /** The last two events of this run were delivered with no instruction retired between them. */
+  stalled = false;
+  readonly #left: () => number;
+  /** Instructions left when the last event was delivered. */
+  #leftAtLast = -1;
 
-  constructor(core: Core) {
+  /** `left`: instructions that the run has left. */
+  constructor(core: Core, left: () => number) {
     this.#core = core;
+    this.#left = left;
+  }
+
+  /** A run begins. */
+  begin(): void {
+    this.stalled = false;
+    this.#leftAtLast = -1;
   }
 
   /** An exception of the instruction at RIP; `isTrap` tells a #DB after an instruction from one before it. */
@@ -87,6 +100,7 @@ export class Events {
       try {
         deliverEvent(this.#core, event);
         if (event.vector === Vector.db) registers.i32[StateOffset.dr7 >> 2]! &= ~Dr7.generalDetect;
+        this.#noteDelivery();
         return GO_ON;
       } catch (problem) {
         if (!(problem instanceof GuestFault)) throw problem;
@@ -108,5 +122,10 @@ export class Events {
       event.isTrap = false;
       this.deliveredItself = false;
     }
+  }
+  #noteDelivery(): void {
+    const left = this.#left();
+    if (left === this.#leftAtLast) this.stalled = true;
+    this.#leftAtLast = left;
   }
 }

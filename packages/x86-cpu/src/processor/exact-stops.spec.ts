@@ -195,6 +195,16 @@ describe('time', () => {
     expect(guest.processor.retired).toBe(3);
   });
 
+  it('a handler whose first instruction faults, so that nothing ever retires, ends the run for time to pass (CVE-2015-5307, CVE-2015-8104)', () => {
+    const guest = new Guest().load(code('90 0f 0b' /* nop; ud2 */));
+    guest.gate(6, CODE + 1, { ist: 1 });
+    for (let i = 0; i < 10; i++) {
+      expect(guest.processor.run(100)).toBe(Stop.Costed);
+      expect(guest.processor.exit.kind).toBe(Costed.Event);
+      expect(guest.processor.retired).toBe(1);
+    }
+  });
+
   it('HLT retires 1; an intercepted HLT retires nothing and RIP stays at it', () => {
     const guest = new Guest().load(code('f4' /* hlt */));
     expect(guest.processor.run(5)).toBe(Stop.Halted);

@@ -1,7 +1,7 @@
 import { CodeCache } from '../code/cache.js';
 import type { Block } from '../code/block.js';
 import { linearOf } from '../code/execution-mode.js';
-import { EventType, ExitKind, Stop } from '../contract.js';
+import { Costed, EventType, ExitKind, Stop } from '../contract.js';
 import type { Intercepts, Processor, ProcessorExit, ProcessorOptions, VirtualApic } from '../contract.js';
 import { OperandKind } from '../decode/index.js';
 import type { Instruction } from '../decode/index.js';
@@ -78,7 +78,7 @@ export class GuestProcessor implements Processor, CodeObserver {
     const translations = createTable();
     this.#interpreter = createInterpreter(space, translations, calls);
     this.#core = new Core(this.#registers, this.#mmu, options, this.#interpreter.ready, () => this.#finder.flush(), () => this.#cache.clear());
-    this.#events = new Events(this.#core);
+    this.#events = new Events(this.#core, () => this.#left());
     this.exit = this.#core.exit;
     this.intercepts = this.#core.intercepts;
     this.#cache = new CodeCache(space, start);
@@ -208,11 +208,16 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.#reserve = maxInstructions;
     this.i32[BUDGET] = 0;
     this.#core.attention = true;
+    this.#events.begin();
     if (this.#core.debug.isStale) this.#core.debugChanged();
     for (;;) {
       if (this.#core.attention) {
         const stop = this.#atBoundary();
         if (stop !== GO_ON) return stop as Stop;
+      }
+      if (this.#events.stalled) {
+        this.exit.kind = Costed.Event;
+        return Stop.Costed;
       }
       if (this.#left() === 0) return Stop.Budget;
       const stop = this.#step ? this.#stepOne() : this.#advance();
