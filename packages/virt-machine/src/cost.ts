@@ -142,7 +142,7 @@ export const costFigures = {
     source: 'the cache hierarchy is written back; its contents are not modelled',
   },
   guestEvent: {
-    ticks: 1000,
+    ticks: 2000,
     minimum: 1,
     what: 'an interrupt or exception in a lower VTL that follows another with no instruction between them',
     assumption: true,

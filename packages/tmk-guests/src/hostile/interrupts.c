@@ -44,17 +44,44 @@ HOSTILE_FAULT(idt_empty)
     asm volatile("int3");
 }
 
-/* Every vector's gate leads to the instruction that faults: the stack grows down through all of RAM and out of it. */
-HOSTILE_FAULT(idt_fault_loop)
+/* An IDT every gate of which leads to an instruction that faults, on the stack of this number in the TSS (0: the current one). */
+__attribute__((noinline)) static void load_fault_loop(uint64_t ist)
 {
     extern const uint8_t hostile_fault_loop[];
     asm volatile(".pushsection .text\nhostile_fault_loop: ud2\n.popsection");
     uint64_t handler = (uint64_t)hostile_fault_loop;
     for (unsigned vector = 0; vector < 256; vector++) {
-        table[2 * vector] = (handler & 0xffff) | 8ul << 16 | 0x8eul << 40 | (handler >> 16 & 0xffff) << 48;
+        table[2 * vector] = (handler & 0xffff) | 8ul << 16 | ist << 32 | 0x8eul << 40 | (handler >> 16 & 0xffff) << 48;
         table[2 * vector + 1] = handler >> 32;
     }
     load_idt((uint64_t)table, sizeof(table) - 1);
+}
+
+/* The stack grows down through all of RAM and out of it. */
+HOSTILE_FAULT(idt_fault_loop)
+{
+    load_fault_loop(0);
+    asm volatile("ud2");
+}
+
+/* The same on a stack that the TSS gives anew each time: it never ends, and never retires an instruction. */
+TMK_TEST(hostile, idt_fault_endless)
+{
+    enum { TSS_SELECTOR = 0x10 };
+    static uint8_t stack[256] __attribute__((aligned(16)));
+    static struct __attribute__((packed)) {
+        uint32_t reserved0;
+        uint64_t rsp[3], reserved1, ist[7];
+    } tss;
+    static uint64_t descriptors[4];
+    uint64_t base = (uint64_t)&tss;
+    tss.ist[0] = (uint64_t)stack + sizeof(stack);
+    descriptors[1] = 0x00af9b000000fffful;
+    descriptors[2] = 0x67 | (base & 0xffffff) << 16 | 0x89ul << 40 | (base >> 24 & 0xff) << 56;
+    descriptors[3] = base >> 32;
+    struct table_register gdtr = {.limit = sizeof(descriptors) - 1, .base = (uint64_t)descriptors};
+    asm volatile("lgdt %0\n\tltr %w1" : : "m"(gdtr), "r"(TSS_SELECTOR) : "memory");
+    load_fault_loop(1);
     asm volatile("ud2");
 }
 
