@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freshBundle } from '../packages/tmk-vmm/bin/fresh-bundle.js';
+import { bundleIsFresh } from '../packages/tmk-vmm/bin/bundle.js';
 
 /** The top folder of the clone. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -75,5 +75,5 @@ export function prepare() {
   requireNode();
   installIfStale();
   run(process.execPath, { args: [tool('typescript', 'tsc'), '-b'], quiet: true });
-  if (!freshBundle()) run(process.execPath, { args: [join(root, 'scripts', 'bundle.mjs')], quiet: true });
+  if (!bundleIsFresh()) run(process.execPath, { args: [join(root, 'scripts', 'bundle.mjs')], quiet: true });
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env node
+import { bundleIsFresh, loadBundle } from './bundle.js';
 import { hintBranches } from './branch-hints.js';
-import { freshBundle } from './fresh-bundle.js';
 
 hintBranches();
 
 const args = process.argv.slice(2);
 // A plugin imports the packages by name: it has to meet the very modules that the tool runs on, not a bundled copy.
 const hasPlugin = args.some((arg) => arg === '--plugin' || arg.startsWith('--plugin='));
-const { main } = await import((hasPlugin ? null : freshBundle()) ?? '../dist/index.js');
+const { main } = !hasPlugin && bundleIsFresh() ? loadBundle() : await import('../dist/index.js');
 
 const status = await main(args);
 

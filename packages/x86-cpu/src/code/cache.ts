@@ -78,9 +78,9 @@ export class CodeCache {
     return this.#space.u8[this.blockAt(header).owners + ((position - header) >> 2)]!;
   }
 
-  /** Where an `unlinked` record leads. */
-  targetOf(position: number): Linear {
-    return this.ownerOf(position).targets[this.#space.i32[(position + fieldOffset(1)) >> 2]!]!;
+  /** Where an `unlinked` record of a block leads. */
+  targetOf(owner: Block, position: number): Linear {
+    return owner.targets[this.#space.i32[(position + fieldOffset(1)) >> 2]!]!;
   }
 
   /** Makes the link that ran into an `unlinked` record lead to a block. */

@@ -374,15 +374,16 @@ export class GuestProcessor implements Processor, CodeObserver {
       const position = i32[POSITION]!;
       switch (reason) {
         case Leave.Unlinked: {
-          const target = cache.targetOf(position);
-          this.#registers.rip = target;
           const { generation } = cache;
           const owner = cache.ownerOf(position);
-          const next = this.#finder.find(target);
+          const target = cache.targetOf(owner, position);
+          this.#registers.rip = target;
           // What keeps the next instruction from being fetched comes after the traps of this one.
-          if (next === undefined) return this.#left() === 0 || (this.#step && i32[BUDGET] === 0) ? GO_ON : this.#fault();
+          if (this.#left() === 0 || (this.#step && i32[BUDGET] === 0)) return GO_ON;
+          const next = this.#finder.find(target);
+          if (next === undefined) return this.#fault();
           if (generation === cache.generation && !owner.dropped && next.secondPage < 0) cache.link(position, next);
-          if (next.system !== undefined || this.#left() === 0 || (this.#step && i32[BUDGET] === 0)) return GO_ON;
+          if (next.system !== undefined) return GO_ON;
           this.#enter(next);
           break;
         }
