@@ -33,6 +33,7 @@ import { Registers, Shadow } from './registers.js';
 const BUDGET = StateOffset.budget >> 2;
 const POSITION = StateOffset.position >> 2;
 const COUNT = microOp('count');
+const COUNT_SIZE = recordSize(COUNT);
 /** Instructions run that make a block hot. */
 const HOT_INSTRUCTIONS = 8000;
 
@@ -349,14 +350,14 @@ export class GuestProcessor implements Processor, CodeObserver {
     this.i32[BUDGET] = entered.isTranslated ? budget : budget - entered.count;
     // Entries from here are not counted: where runs happen to begin would become hot, each place with a translation of its own.
     const first = entered.address + BLOCK_HEADER_SIZE;
-    this.i32[POSITION] = (this.#memory[first >> 2]! & 0xffff) === COUNT.code ? first + recordSize(COUNT) : first;
+    this.i32[POSITION] = (this.#memory[first >> 2]! & 0xffff) === COUNT.code ? first + COUNT_SIZE : first;
   }
 
   /** A block has been entered often: it goes on in its translation, if it has one now. */
   #hot(block: Block): void {
     this.#translator!.hot(block);
     if (block.isTranslated) this.i32[BUDGET]! += block.count;
-    else this.i32[POSITION]! += recordSize(COUNT);
+    else this.i32[POSITION]! += COUNT_SIZE;
   }
 
   /** The access that a translation makes is to be made by the interpreter. */
