@@ -6,10 +6,20 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
+import { generateInterpreter } from '../packages/x86-cpu/dist/interpreter/generate.js';
 import { root, run } from './workspace.mjs';
+
+/** The guest processor's interpreter, which is the same at every start, as bytes instead of what makes them. */
+const madeInterpreter = {
+  name: 'made-interpreter',
+  load: {
+    filter: { id: /x86-cpu\/dist\/interpreter\/generate\.js$/ },
+    handler: () => `const bytes = Buffer.from('${Buffer.from(generateInterpreter()).toString('base64')}', 'base64');\nexport const generateInterpreter = () => bytes;\n`,
+  },
+};
 
 const dist = join(root, 'packages', 'tmk-vmm', 'dist');
 for (const name of readdirSync(dist)) if (name.startsWith('bundle')) rmSync(join(dist, name));
-const bundle = await rolldown({ input: join(dist, 'index.js'), platform: 'node' });
+const bundle = await rolldown({ input: join(dist, 'index.js'), platform: 'node', plugins: [madeInterpreter] });
 await bundle.write({ dir: dist, entryFileNames: 'bundle.cjs', chunkFileNames: 'bundle-[name].cjs', format: 'cjs' });
 run(process.execPath, { args: [join(root, 'scripts', 'compile-bundle.mjs')], quiet: true });
