@@ -130,26 +130,6 @@ export function viewOf<F extends Fields>(layout: Layout<F>, bytes: Uint8Array, o
 /** The 32-bit words of a structure that `viewOf` laid over its bytes: for copying many fields at once, by their offsets. */
 export const wordsOf = <F extends Fields>(view: View<F>): Int32Array => (view as unknown as Structure).inWords;
 
-/** Copies 16 words. In statements, because a loop takes three times as long, and `set` is a call. */
-export function copy16Words(to: Int32Array, at: number, from: Int32Array, word: number): void {
-  to[at] = from[word]!;
-  to[at + 1] = from[word + 1]!;
-  to[at + 2] = from[word + 2]!;
-  to[at + 3] = from[word + 3]!;
-  to[at + 4] = from[word + 4]!;
-  to[at + 5] = from[word + 5]!;
-  to[at + 6] = from[word + 6]!;
-  to[at + 7] = from[word + 7]!;
-  to[at + 8] = from[word + 8]!;
-  to[at + 9] = from[word + 9]!;
-  to[at + 10] = from[word + 10]!;
-  to[at + 11] = from[word + 11]!;
-  to[at + 12] = from[word + 12]!;
-  to[at + 13] = from[word + 13]!;
-  to[at + 14] = from[word + 14]!;
-  to[at + 15] = from[word + 15]!;
-}
-
 /** One class a layout: an access then costs the same, and little, however many structures of the layout there are. */
 const classes = new WeakMap<Layout, typeof Structure>();
 

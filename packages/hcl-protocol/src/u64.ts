@@ -55,9 +55,10 @@ export class U64 implements ReadonlyU64 {
     return this;
   }
 
+  /** The `| 0` is for V8: what `Number` makes of a BigInt may be a heap number, and one in a cell makes every cell's half a double. */
   setBigInt(value: bigint): this {
-    this.lo = Number(BigInt.asIntN(32, value));
-    this.hi = Number(BigInt.asIntN(32, value >> 32n));
+    this.lo = Number(BigInt.asIntN(32, value)) | 0;
+    this.hi = Number(BigInt.asIntN(32, value >> 32n)) | 0;
     return this;
   }
 

@@ -5,4 +5,6 @@ export type { MachineMemory, MachineMemoryOptions } from './memory/machine-memor
 export { stateLayout } from './memory/layout.js';
 export { XCR0_SUPPORTED } from './system/control-registers.js';
 export { createProcessor } from './processor/create.js';
+export { createRegisterImage } from './processor/register-image.js';
+export type { ImageBits, ImageField, RegisterImage } from './processor/register-image.js';
 export { cpuidOf } from './system/cpuid.js';

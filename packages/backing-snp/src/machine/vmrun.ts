@@ -43,7 +43,7 @@ export class VmsaRunner {
     this.#vtl = vtl;
     this.processor = machine.processors[vtl]!;
     this.vmsa = viewVmsa(machine.vmsaPages[vtl]!);
-    this.#state = new VmsaState(machine.vmsaPages[vtl]!, this.vmsa, this.processor, machine.index + 1);
+    this.#state = new VmsaState(machine, vtl, this.vmsa);
     configureIntercepts(this.processor);
   }
 

@@ -61,7 +61,7 @@ export class TdxVcpu {
     this.#info = info;
     this.#exit = new ExitInformation(info);
     const vms = Array.from({ length: L2_VM_COUNT + 1 }, (_, index) =>
-      index >= 1 && index <= domain.l2VmCount && index <= machine.processors.length ? new L2Vm(index, machine.processors[index - 1]!, domain.tsc, area) : null,
+      index >= 1 && index <= domain.l2VmCount && index <= machine.processors.length ? new L2Vm(index, machine, domain.tsc, area) : null,
     );
     this.tdvps = new Tdvps(machine, vms, domain.tsc, pageAt);
   }

@@ -406,7 +406,7 @@ export function decode(bytes: Uint8Array, offset: number, available: number, mod
   }
   if (flags & FormFlag.KeepModRm) out.imm2 = (opcode & 7) << 8 | modrm;
   pos = readImmediate(bytes, pos, table.immediate[form]!, out);
-  out.length = pos - offset;
+  out.length = (pos - offset) | 0;
 
   const destination = out.operands[0];
   if (!exists || (operandCount === 2 && destination.kind === OperandKind.SegReg && destination.reg === 1)) {

@@ -1,0 +1,155 @@
+/**
+ * Registers as hardware keeps them in memory: a VMSA, the area a VM entry loads from. Loading and storing them is most of what an entry and an exit do, so
+ * it is generated code: straight, in the platform's own words.
+ */
+import type { Processor } from '../contract.js';
+import { spaceOf } from '../memory/machine-memory.js';
+import type { MachineMemory } from '../memory/machine-memory.js';
+import { I32, I64, Section, Type } from '../wasm/opcodes.js';
+import { compileModule, instantiate } from '../wasm/platform.js';
+import type { PlatformModule } from '../wasm/platform.js';
+import { WasmWriter, startModule, writeSection } from '../wasm/writer.js';
+
+/** Bits of a 32-bit word that lie elsewhere in the other word: `mask` as in the image, `shift` to the left on the way into the state. */
+export interface ImageBits {
+  readonly mask: number;
+  readonly shift: number;
+}
+
+/** Where a register, or several in a row, lie in an image and in the processor's state (`stateLayout`), in bytes. */
+export interface ImageField {
+  readonly image: number;
+  readonly state: number;
+  readonly bytes: number;
+  /** `load` tells of a change to it. */
+  readonly watched?: boolean;
+  /** For a word of four bytes: what goes where. Bits of no mask become 0. */
+  readonly bits?: readonly ImageBits[];
+}
+
+/** One image and one processor. */
+export interface RegisterImage {
+  /** From the image into the processor's state. True when a watched field changed. */
+  load(): boolean;
+  /** From the state into the image. */
+  store(): void;
+}
+
+interface Copies {
+  /** Addresses in the memory; not 0 when a watched field changed. */
+  load(image: number, state: number): number;
+  store(image: number, state: number): void;
+}
+
+/** Locals of both functions. */
+const IMAGE = 0;
+const STATE = 1;
+const CHANGES = 2;
+const VALUE = 3;
+
+/** Sizes to copy in, the largest first, with the instructions for each. */
+const SIZES = [
+  { bytes: 8, load: I64.load, store: I64.store },
+  { bytes: 4, load: I64.load32U, store: I64.store32 },
+  { bytes: 2, load: I64.load16U, store: I64.store16 },
+  { bytes: 1, load: I64.load8U, store: I64.store8 },
+] as const;
+
+/** Modules by the fields they were made of: every processor of a machine has the same. */
+const modules = new WeakMap<readonly ImageField[], PlatformModule>();
+
+/**
+ * The image at the start of `page`, a host page of the processor's memory. Throws RangeError when the page is of another memory, or a field does not end
+ * within the page and the state.
+ */
+export function createRegisterImage(memory: MachineMemory, processor: Pick<Processor, 'bytes'>, page: Uint8Array, fields: readonly ImageField[]): RegisterImage {
+  const { platform } = spaceOf(memory);
+  const { bytes } = processor;
+  if (page.buffer !== platform.buffer || bytes.buffer !== platform.buffer) throw new RangeError('a register image lies in the memory of its processor');
+  for (const { image, state, bytes: size } of fields) {
+    if (image + size > page.length || state + size > bytes.length) throw new RangeError(`${size} bytes at ${image} of a register image do not fit`);
+  }
+  let module = modules.get(fields);
+  if (module === undefined) modules.set(fields, (module = compileModule(generate(fields))));
+  const { load, store } = instantiate(module, { m: { memory: platform } }) as unknown as Copies;
+  const image = page.byteOffset;
+  const state = bytes.byteOffset;
+  return {
+    load: () => load(image, state) !== 0,
+    store: () => store(image, state),
+  };
+}
+
+function generate(fields: readonly ImageField[]): Uint8Array {
+  const runs = joined(fields);
+  const module = startModule();
+  writeSection(module, Section.type, (w) => w.u32(2).op(Type.func).u32(2).op(Type.i32, Type.i32).u32(1).op(Type.i32).op(Type.func).u32(2).op(Type.i32, Type.i32).u32(0));
+  writeSection(module, Section.import, (w) => w.u32(1).name('m').name('memory').op(0x02, 0x00).u32(1));
+  writeSection(module, Section.function, (w) => w.u32(2).u32(0).u32(1));
+  writeSection(module, Section.export, (w) => w.u32(2).name('load').op(0).u32(0).name('store').op(0).u32(1));
+  writeSection(module, Section.code, (w) => {
+    w.u32(2);
+    for (const body of [loadBody(runs), storeBody(runs)]) w.u32(body.length).append(body.bytes);
+  });
+  return module.bytes;
+}
+
+/** Fields that follow each other in both places are one. */
+function joined(fields: readonly ImageField[]): readonly ImageField[] {
+  const runs: ImageField[] = [];
+  for (const field of fields) {
+    const last = runs.at(-1);
+    const follows = last !== undefined && field.bits === undefined && last.bits === undefined && field.watched === last.watched;
+    if (follows && last.image + last.bytes === field.image && last.state + last.bytes === field.state) {
+      runs[runs.length - 1] = { ...last, bytes: last.bytes + field.bytes };
+    } else {
+      runs.push(field);
+    }
+  }
+  return runs;
+}
+
+/** `each` is called for every piece to copy at once, with its distance from the field's start. */
+function pieces(bytes: number, each: (at: number, size: (typeof SIZES)[number]) => void): void {
+  let at = 0;
+  for (const size of SIZES) for (; bytes - at >= size.bytes; at += size.bytes) each(at, size);
+}
+
+function loadBody(fields: readonly ImageField[]): WasmWriter {
+  const w = new WasmWriter().u32(1).u32(2).op(Type.i64);
+  for (const { image, state, bytes, watched, bits } of fields) {
+    pieces(bytes, (at, { load, store }) => {
+      if (bits === undefined) w.get(IMAGE).memory(load, image + at);
+      else moveBits(w, IMAGE, image, bits, false);
+      w.set(VALUE);
+      // Any bit that differs.
+      if (watched) w.get(CHANGES).get(STATE).memory(load, state + at).get(VALUE).op(I64.xor, I64.or).set(CHANGES);
+      w.get(STATE).get(VALUE).memory(store, state + at);
+    });
+  }
+  return w.get(CHANGES).i64(0).op(I64.ne, 0x0b);
+}
+
+function storeBody(fields: readonly ImageField[]): WasmWriter {
+  const w = new WasmWriter().u32(0);
+  for (const { image, state, bytes, bits } of fields) {
+    pieces(bytes, (at, { load, store }) => {
+      w.get(IMAGE);
+      if (bits === undefined) w.get(STATE).memory(load, state + at);
+      else moveBits(w, STATE, state, bits, true);
+      w.memory(store, image + at);
+    });
+  }
+  return w.op(0x0b);
+}
+
+/** Leaves the word at `offset` on the stack, as an i64, its bits moved towards the state or back. */
+function moveBits(w: WasmWriter, base: number, offset: number, bits: readonly ImageBits[], back: boolean): void {
+  for (const [index, { mask, shift }] of bits.entries()) {
+    w.get(base).memory(I32.load, offset);
+    if (back) w.i32(shift).op(I32.shrU).i32(mask).op(I32.and);
+    else w.i32(mask).op(I32.and).i32(shift).op(I32.shl);
+    if (index > 0) w.op(I32.or);
+  }
+  w.extend();
+}
