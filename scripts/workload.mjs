@@ -3,11 +3,11 @@
  * second of each phase and round, or with `--json` one object. Run after a build.
  */
 import { parseArgs } from 'node:util';
-import { hintBranches } from '../packages/tmk-vmm/bin/branch-hints.js';
+import { setV8Flags } from '../packages/tmk-vmm/bin/v8-flags.js';
 import { inPartition, onProcessor } from './bench/own-engines.mjs';
 import { inQemu, inV86, natively } from './bench/peers.mjs';
 
-hintBranches();
+setV8Flags();
 
 const engines = { partition: inPartition, processor: onProcessor, v86: inV86, qemu: inQemu, native: natively };
 

@@ -1,26 +1,43 @@
 import { U64 } from '@paravisor/hcl-protocol';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TimerStatistics, nearestRank } from './timer-statistics.js';
+import { TimerStatistics } from './timer-statistics.js';
 
-describe('nearest-rank percentiles', () => {
-  it('pick a value of the list, the smallest that covers the share', () => {
-    const ten = Float64Array.from([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-    expect([nearestRank(ten, 50), nearestRank(ten, 99), nearestRank(ten, 10), nearestRank(ten, 11)]).toEqual([5, 10, 1, 2]);
-    expect(nearestRank(Float64Array.of(7), 1)).toBe(7);
-  });
-});
+const statisticsOf = (latencies: readonly number[]): TimerStatistics => {
+  const statistics = new TimerStatistics();
+  for (const latency of latencies) {
+    statistics.armed();
+    statistics.delivered(0, 0, 0, U64.of(1000n), U64.of(1000 + latency));
+  }
+  return statistics;
+};
 
 describe('TimerStatistics', () => {
   it('is null before anything was delivered', () => {
     expect(new TimerStatistics().summary()).toEqual({ armed: 0, expired: 0, latencyNs: { p50: null, p99: null, max: null } });
   });
 
-  it('keeps every latency, in ns, also past its first buffer', () => {
-    const statistics = new TimerStatistics();
-    for (let i = 0; i < 3000; i++) {
-      statistics.armed();
-      statistics.delivered(0, 0, 0, U64.of(1000n), U64.of(1000 + i));
-    }
+  it('counts every latency, in ns', () => {
+    const statistics = statisticsOf(Array.from({ length: 3000 }, (_, latency) => latency));
     expect(statistics.summary()).toEqual({ armed: 3000, expired: 3000, latencyNs: { p50: 149_900, p99: 296_900, max: 299_900 } });
+  });
+
+  it('has the nearest rank as percentile: a value that there was, the smallest at or below which the share is', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(20), { minLength: 1, maxLength: 300 }), (latencies) => {
+        const ascending = latencies.toSorted((a, b) => a - b);
+        const rank = (percent: number): number => 100 * ascending[Math.ceil((percent / 100) * ascending.length) - 1]!;
+        expect(statisticsOf(latencies).summary().latencyNs).toEqual({ p50: rank(50), p99: rank(99), max: 100 * ascending.at(-1)! });
+      }),
+    );
+  });
+
+  it('goes on as it was saved', () => {
+    const statistics = statisticsOf([7, 3, 7]);
+    const restored = new TimerStatistics();
+    restored.restore(statistics.save());
+    for (const each of [statistics, restored]) each.delivered(0, 0, 0, U64.of(0n), U64.of(5n));
+    expect(restored.save()).toEqual(statistics.save());
+    expect(restored.summary()).toEqual(statistics.summary());
   });
 });

@@ -20,22 +20,18 @@ export interface TimerSummary {
 
 const NS_PER_REFERENCE_UNIT = 100;
 
-/** Nearest-rank percentile of an ascending, non-empty list: the smallest value with at least `percent` of the list at or below it. */
-export function nearestRank(ascending: Float64Array, percent: number): number {
-  return ascending[Math.max(0, Math.ceil((percent / 100) * ascending.length) - 1)]!;
-}
-
 export type TimerStatisticsState = {
   readonly armed: number;
-  /** Latencies of what was delivered, ns. */
+  /** A latency of what was delivered, ns, and how often it was, by turns. */
   readonly latenciesNs: readonly number[];
 };
 
-/** Counts guest timers and keeps their delivery latencies. */
+/** Counts guest timers, and their delivery latencies. */
 export class TimerStatistics implements TimerObserver {
   #armed = 0;
   #expired = 0;
-  #latencies = new Float64Array(1024);
+  /** A guest has few different ones, however long it runs. */
+  readonly #latencies = new Map<number, number>();
   readonly #difference = new U64();
 
   armed(): void {
@@ -43,29 +39,41 @@ export class TimerStatistics implements TimerObserver {
   }
 
   delivered(_vp: number, _vtl: number, _source: number, due: ReadonlyU64, now: ReadonlyU64): void {
-    if (this.#expired === this.#latencies.length) {
-      const larger = new Float64Array(2 * this.#latencies.length);
-      larger.set(this.#latencies);
-      this.#latencies = larger;
-    }
-    this.#latencies[this.#expired++] = this.#difference.set(now).sub(due).toNumber() * NS_PER_REFERENCE_UNIT;
+    this.#expired++;
+    const latency = this.#difference.set(now).sub(due).toNumber() * NS_PER_REFERENCE_UNIT;
+    this.#latencies.set(latency, (this.#latencies.get(latency) ?? 0) + 1);
   }
 
   save(): TimerStatisticsState {
-    return { armed: this.#armed, latenciesNs: [...this.#latencies.subarray(0, this.#expired)] };
+    return { armed: this.#armed, latenciesNs: [...this.#latencies].flat() };
   }
 
   restore({ armed, latenciesNs }: TimerStatisticsState): void {
     this.#armed = armed;
-    this.#expired = latenciesNs.length;
-    this.#latencies = new Float64Array(Math.max(this.#latencies.length, latenciesNs.length));
-    this.#latencies.set(latenciesNs);
+    this.#expired = 0;
+    this.#latencies.clear();
+    for (let at = 0; at < latenciesNs.length; at += 2) {
+      this.#latencies.set(latenciesNs[at]!, latenciesNs[at + 1]!);
+      this.#expired += latenciesNs[at + 1]!;
+    }
   }
 
   summary(): TimerSummary {
-    const sorted = this.#latencies.slice(0, this.#expired).sort();
-    const latencyNs =
-      sorted.length === 0 ? { p50: null, p99: null, max: null } : { p50: nearestRank(sorted, 50), p99: nearestRank(sorted, 99), max: sorted[sorted.length - 1]! };
-    return { armed: this.#armed, expired: this.#expired, latencyNs };
+    return { armed: this.#armed, expired: this.#expired, latencyNs: summarise(this.#latencies, this.#expired) };
   }
+}
+
+/** Nearest-rank percentiles of `count` latencies: the smallest with at least so much of them at or below it. */
+function summarise(counts: ReadonlyMap<number, number>, count: number): LatencySummary {
+  if (count === 0) return { p50: null, p99: null, max: null };
+  const ascending = [...counts].sort(([a], [b]) => a - b);
+  const percentile = (percent: number): number => {
+    let below = 0;
+    for (const [latency, times] of ascending) {
+      below += times;
+      if (below >= (percent / 100) * count) return latency;
+    }
+    return ascending.at(-1)![0];
+  };
+  return { p50: percentile(50), p99: percentile(99), max: percentile(100) };
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { bundleIsFresh, loadBundle } from './bundle.js';
-import { hintBranches } from './branch-hints.js';
+import { setV8Flags } from './v8-flags.js';
 
-hintBranches();
+setV8Flags();
 
 const args = process.argv.slice(2);
 // A plugin imports the packages by name: it has to meet the very modules that the tool runs on, not a bundled copy.

@@ -56,9 +56,10 @@ export class OffloadedApicPage extends TdxApicPage implements ApicOffloadTarget 
   }
 
   push(irr: VectorSet, isr: VectorSet, tmr: VectorSet): void {
-    for (let bank = 0; bank < BANKS; bank++) {
-      this.words[(ApicRegister.Irr0 + bank) * WORDS_A_REGISTER]! |= irr.banks[bank]!;
-      this.words[(ApicRegister.Isr0 + bank) * WORDS_A_REGISTER]! |= isr.banks[bank]!;
+    for (let banks = irr.occupied | isr.occupied; banks !== 0; banks &= banks - 1) {
+      const bank = 31 - Math.clz32(banks & -banks);
+      this.words[(ApicRegister.Irr0 + bank) * WORDS_A_REGISTER]! |= irr.bank(bank);
+      this.words[(ApicRegister.Isr0 + bank) * WORDS_A_REGISTER]! |= isr.bank(bank);
     }
     this.#registers.svi = this.#top(ApicRegister.Isr0);
     this.#registers.rvi = this.#top(ApicRegister.Irr0);
@@ -66,15 +67,15 @@ export class OffloadedApicPage extends TdxApicPage implements ApicOffloadTarget 
   }
 
   /** The driver keeps a copy: a vector in it that comes as an edge has to go to user mode, which clears it here. */
-  #updateEoiExits(first: number, { banks }: VectorSet): void {
+  #updateEoiExits(first: number, vectors: VectorSet): void {
     const exits = this.#eoiExits;
-    if (exits[first] === banks[first] && exits[first + 1] === banks[first + 1]) return;
+    const low = vectors.bank(first);
+    const high = vectors.bank(first + 1);
+    if (exits[first] === low && exits[first + 1] === high) return;
     const field = VmcsField.EoiExitBitmap0 + first;
-    this.#access.write(field, l2VmcsFieldHigh(l2VmOfVtl(0), field), banks[first]!, banks[first + 1]!);
-    for (let bank = first; bank < first + 2; bank++) {
-      exits[bank] = banks[bank]!;
-      this.#page.proxyIrrExitMask[bank] = banks[bank]!;
-    }
+    this.#access.write(field, l2VmcsFieldHigh(l2VmOfVtl(0), field), low, high);
+    exits[first] = this.#page.proxyIrrExitMask[first] = low;
+    exits[first + 1] = this.#page.proxyIrrExitMask[first + 1] = high;
   }
 
   /** RVI and SVI stay as they were until the next push. */
@@ -82,8 +83,8 @@ export class OffloadedApicPage extends TdxApicPage implements ApicOffloadTarget 
     for (let bank = 0; bank < BANKS; bank++) {
       const irrWord = (ApicRegister.Irr0 + bank) * WORDS_A_REGISTER;
       const isrWord = (ApicRegister.Isr0 + bank) * WORDS_A_REGISTER;
-      irr.banks[bank] = this.words[irrWord]!;
-      isr.banks[bank] = this.words[isrWord]!;
+      irr.setBank(bank, this.words[irrWord]!);
+      isr.setBank(bank, this.words[isrWord]!);
       this.words[irrWord] = this.words[isrWord] = 0;
     }
   }

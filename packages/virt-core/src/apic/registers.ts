@@ -138,16 +138,16 @@ export class ApicRegisters implements IpiTarget {
   read(register: number): number | null {
     if (register >= ApicRegister.Isr0 && register < ApicRegister.Tmr0) {
       this.offload.pull();
-      return this.requests.isr.banks[register - ApicRegister.Isr0]!;
+      return this.requests.isr.bank(register - ApicRegister.Isr0);
     }
     if (register >= ApicRegister.Tmr0 && register < ApicRegister.Irr0) {
       this.takeStaged();
-      return this.requests.tmr.banks[register - ApicRegister.Tmr0]!;
+      return this.requests.tmr.bank(register - ApicRegister.Tmr0);
     }
     if (register >= ApicRegister.Irr0 && register < ApicRegister.Esr) {
       this.offload.pull();
       this.takeStaged();
-      return this.requests.irr.banks[register - ApicRegister.Irr0]!;
+      return this.requests.irr.bank(register - ApicRegister.Irr0);
     }
     const { x2apicEnabled } = this;
     switch (register) {

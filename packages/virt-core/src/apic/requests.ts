@@ -71,16 +71,16 @@ export class ApicRequests {
   /** Moves staged vectors into IRR with their trigger mode and auto-EOI, or drops them when the APIC is software-disabled. True when any has come. */
   take(softwareEnabled: boolean): boolean {
     let taken = false;
-    for (let bank = 0; bank < this.staged.banks.length; bank++) {
-      const vectors = this.staged.banks[bank]!;
-      if (vectors === 0) continue;
-      this.staged.banks[bank] = 0;
+    for (let banks = this.staged.occupied; banks !== 0; banks &= banks - 1) {
+      const bank = 31 - Math.clz32(banks & -banks);
+      const vectors = this.staged.bank(bank);
+      this.staged.setBank(bank, 0);
       if (!softwareEnabled) continue;
       taken = true;
-      const autoEoi = this.#stagedAutoEoi.banks[bank]!;
-      this.irr.banks[bank]! |= vectors;
-      this.tmr.banks[bank] = (this.tmr.banks[bank]! & ~vectors) | (this.#stagedTmr.banks[bank]! & vectors);
-      this.#autoEoi.banks[bank] = (this.#autoEoi.banks[bank]! & ~vectors) | (autoEoi & vectors);
+      const autoEoi = this.#stagedAutoEoi.bank(bank);
+      this.irr.setBank(bank, this.irr.bank(bank) | vectors);
+      this.tmr.setBank(bank, (this.tmr.bank(bank) & ~vectors) | (this.#stagedTmr.bank(bank) & vectors));
+      this.#autoEoi.setBank(bank, (this.#autoEoi.bank(bank) & ~vectors) | (autoEoi & vectors));
       // The whole bank, as in the reference: a vector that was auto-EOI when it was last asked for counts still.
       if (autoEoi !== 0) this.activeAutoEoi = true;
     }
@@ -90,21 +90,22 @@ export class ApicRequests {
 
   /** IRR and ISR that were elsewhere. In service stays one vector a priority class, the highest. */
   accumulate(irr: VectorSet, isr: VectorSet): void {
-    for (let bank = 0; bank < this.irr.banks.length; bank++) {
-      this.irr.banks[bank]! |= irr.banks[bank]!;
-      const bits = this.isr.banks[bank]! | isr.banks[bank]!;
-      this.isr.banks[bank] = highestOfHalf(bits & 0xffff) | (highestOfHalf(bits >>> 16) << 16);
+    for (let banks = irr.occupied | isr.occupied; banks !== 0; banks &= banks - 1) {
+      const bank = 31 - Math.clz32(banks & -banks);
+      this.irr.setBank(bank, this.irr.bank(bank) | irr.bank(bank));
+      const bits = this.isr.bank(bank) | isr.bank(bank);
+      this.isr.setBank(bank, highestOfHalf(bits & 0xffff) | (highestOfHalf(bits >>> 16) << 16));
     }
     this.#afterIrrChange();
   }
 
   /** Puts edge-triggered requests into IRR, without staging them; vectors below 16 are dropped. */
   addEdges(vectors: Uint32Array): void {
-    for (let bank = 0; bank < this.irr.banks.length; bank++) {
+    for (let bank = 0; bank < vectors.length; bank++) {
       const added = bank === 0 ? vectors[bank]! & LEGAL_IN_BANK_0 : vectors[bank]!;
-      this.irr.banks[bank]! |= added;
-      this.tmr.banks[bank]! &= ~added;
-      this.#autoEoi.banks[bank]! &= ~added;
+      this.irr.setBank(bank, this.irr.bank(bank) | added);
+      this.tmr.setBank(bank, this.tmr.bank(bank) & ~added);
+      this.#autoEoi.setBank(bank, this.#autoEoi.bank(bank) & ~added);
     }
   }
 

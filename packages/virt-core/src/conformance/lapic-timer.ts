@@ -1,6 +1,7 @@
 import { ApicBase, ApicRegister, APIC_DEFAULT_BASE, MSR_APIC_BASE, U64, X2APIC_MSR_BASE } from '@paravisor/hcl-protocol';
 import type { ReadonlyU64 } from '@paravisor/hcl-protocol';
 import { LocalApic, LocalApicSet } from '../apic/index.js';
+import type { VectorSet } from '../apic/vector-set.js';
 import { silentTimerObserver } from '../contract/observer.js';
 import { VmTimeAccess } from '../time/vmtime.js';
 import { ManualClock } from './manual-clock.js';
@@ -94,9 +95,9 @@ export function apicState(apic: LocalApic): Row {
     lvt: readMsr(apic, X2APIC_MSR_BASE + ApicRegister.LvtTimer),
     last: decimal(timer.lastTime),
     next: timer.hasNext ? decimal(timer.nextTime) : null,
-    irr: vectorsOf(requests.irr.banks),
-    new: vectorsOf(requests.staged.banks),
-    isr: vectorsOf(requests.isr.banks),
+    irr: vectorsOf(requests.irr),
+    new: vectorsOf(requests.staged),
+    isr: vectorsOf(requests.isr),
     top: orNull(apic.deliverable()),
     scan: apic.needsScan,
   };
@@ -112,8 +113,8 @@ function orNull(vector: number): number | null {
   return vector < 0 ? null : vector;
 }
 
-function vectorsOf(banks: Int32Array): number[] {
+function vectorsOf(set: VectorSet): number[] {
   const vectors: number[] = [];
-  for (let vector = 0; vector < 256; vector++) if ((banks[vector >>> 5]! & (1 << (vector & 31))) !== 0) vectors.push(vector);
+  for (let vector = 0; vector < 256; vector++) if (set.has(vector)) vectors.push(vector);
   return vectors;
 }
