@@ -7,15 +7,16 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { measure } from 'mitata';
 import { root } from '../workspace.mjs';
+import { bundledLibrary } from './bundled.mjs';
 
-const built = (file) => import(new URL(`../../packages/${file}`, import.meta.url));
+const { TscDeadlineService, TscDeadlineState, U64, createPartition, readTmk, snpBacking, tdxBacking, tdxL2TscDeadlineLayout, tmkLoader, viewOf } = await bundledLibrary();
 const guestFile = (name) => join(root, 'packages', 'tmk-guests', 'elf', `${name}.elf`);
 
 /** A partition's options by the words of a report. */
 const configurations = {
-  'tdx, hardware timer': async () => ({ backing: (await built('backing-tdx/dist/index.js')).tdxBacking(), guestTimer: 'hardware' }),
-  'tdx, VmTime': async () => ({ backing: (await built('backing-tdx/dist/index.js')).tdxBacking(), guestTimer: 'vmtime' }),
-  'snp, VmTime': async () => ({ backing: (await built('backing-snp/dist/index.js')).snpBacking(), guestTimer: 'vmtime' }),
+  'tdx, hardware timer': { backing: tdxBacking, guestTimer: 'hardware' },
+  'tdx, VmTime': { backing: tdxBacking, guestTimer: 'vmtime' },
+  'snp, VmTime': { backing: snpBacking, guestTimer: 'vmtime' },
 };
 
 /** mov ecx, HV_X64_MSR_TIME_REF_COUNT; L: rdmsr; jmp L. A guest that does nothing but exit. */
@@ -23,11 +24,10 @@ const EXITING = Uint8Array.of(0xb9, 0x20, 0x00, 0x00, 0x40, 0x0f, 0x32, 0xeb, 0x
 const EXITING_AT = 0x200000;
 
 /** Makes and runs a partition until V8 has compiled what it runs, then once more: its ledger, its timers, and the run's wall-clock seconds. */
-async function runWarm(configuration, image, index, timeoutNs) {
-  const { createPartition, tmkLoader } = await built('partition/dist/index.js');
-  const options = await configurations[configuration]();
+function runWarm(configuration, image, index, timeoutNs) {
+  const { backing, guestTimer } = configurations[configuration];
   const run = () => {
-    const partition = createPartition({ ...options, load: tmkLoader(image, index) });
+    const partition = createPartition({ backing: backing(), guestTimer, load: tmkLoader(image, index) });
     const began = performance.now();
     partition.run({ timeoutNs });
     return { partition, seconds: (performance.now() - began) / 1000 };
@@ -39,29 +39,26 @@ async function runWarm(configuration, image, index, timeoutNs) {
 
 /** At least so many runs, and at least so long: on a busy machine V8 compiles late. */
 const WARM_UP_RUNS = 3;
-const WARM_UP_MS = 700;
+const WARM_UP_MS = 1500;
 
 const measurements = {
   /** Exits to user-mode OpenHCL a second: each is decoded, dispatched, scanned for timers and entered again. */
-  async exits(configuration) {
+  exits(configuration) {
     const image = { entry: EXITING_AT, segments: [{ gpa: EXITING_AT, memoryBytes: 4096, contents: EXITING }], tests: [], end: EXITING_AT + 4096 };
-    const { partition, seconds } = await runWarm(configuration, image, 0, 0.5e9);
+    const { partition, seconds } = runWarm(configuration, image, 0, 0.5e9);
     return partition.ledger.snapshot().user / seconds;
   },
 
   /** A 1000 Hz guest that halts between its ticks: nanoseconds a tick, from arming to delivery and back into the guest's HLT. */
-  async tick(configuration) {
-    const { readTmk } = await built('partition/dist/index.js');
+  tick(configuration) {
     const image = readTmk(readFileSync(guestFile('timers')));
     const index = image.tests.findIndex(({ name }) => name === 'timers::stimer_periodic_idle');
-    const { partition, seconds } = await runWarm(configuration, image, index, 10e9);
+    const { partition, seconds } = runWarm(configuration, image, index, 10e9);
     return (1e9 * seconds) / partition.timers.expired;
   },
 
   /** Clear, update and end of TDX's deadline service, as one round of the VP loop calls them; the deadline is another each time. */
   async deadline() {
-    const { U64, tdxL2TscDeadlineLayout, viewOf } = await built('hcl-protocol/dist/index.js');
-    const { TscDeadlineService, TscDeadlineState } = await built('backing-tdx/dist/paravisor/index.js');
     const service = new TscDeadlineService(2e9);
     const [tsc, now, next] = [U64.of(1n), U64.of(1n), U64.of(2n)];
     const vp = {

@@ -1,8 +1,9 @@
 /** The workload on this project's own processor: in a partition, or on the processor alone. */
 import { readFileSync } from 'node:fs';
+import { bundledLibrary } from './bundled.mjs';
 import { PhaseLines, workloadFile } from './phase-lines.mjs';
 
-const built = (file) => import(new URL(`../../packages/${file}`, import.meta.url));
+const library = await bundledLibrary();
 
 const HOUR_NS = 3600e9;
 const MEMORY_MIB = 16;
@@ -19,11 +20,11 @@ export async function inPartition({ commandLine, ticks, ...options }) {
 }
 
 async function runPartition({ bits, commandLine, cpu, backing, guestTimer, ips }) {
-  const { createPartition, multibootLoader, pcChipset, readMultibootImage } = await built('partition/dist/index.js');
-  const backings = { tdx: async () => (await built('backing-tdx/dist/index.js')).tdxBacking(), snp: async () => (await built('backing-snp/dist/index.js')).snpBacking() };
+  const { createPartition, multibootLoader, pcChipset, readMultibootImage, snpBacking, tdxBacking } = library;
+  const backings = { tdx: tdxBacking, snp: snpBacking };
   const lines = new PhaseLines(() => partition.instructions);
   const partition = createPartition({
-    backing: await backings[backing](),
+    backing: backings[backing](),
     guestTimer,
     memoryMiB: MEMORY_MIB,
     ...(ips === undefined ? {} : { ips }),
@@ -38,8 +39,7 @@ async function runPartition({ bits, commandLine, cpu, backing, guestTimer, ips }
 
 /** On the processor alone, stopped after every `slice` instructions. */
 export async function onProcessor({ bits, commandLine, cpu, slice }) {
-  const { multibootLoader, readMultibootImage } = await built('partition/dist/index.js');
-  const { ExitKind, Stop, createMachineMemory, createProcessor, stateLayout } = await built('x86-cpu/dist/index.js');
+  const { ExitKind, Stop, createMachineMemory, createProcessor, multibootLoader, readMultibootImage, stateLayout } = library;
   const memory = createMachineMemory({ contexts: 1, ramBytes: MEMORY_MIB << 20, permissionTables: 1, hostPages: 1 });
   const clock = { ticks: () => processor.retired };
   const processor = createProcessor(memory, { index: 0, permissionTable: 0, vendor: 'intel', clock, ...(cpu === undefined ? {} : { executor: cpu }) });

@@ -18,10 +18,16 @@ describe('VectorSet', () => {
         const model = new Set<number>();
         for (const each of changes) {
           const bank = each.vector >>> 5;
-          if (each.what === 'add') set.add(each.vector), model.add(each.vector);
-          else if (each.what === 'remove') set.remove(each.vector), model.delete(each.vector);
-          else if (each.what === 'clear') set.clear(), model.clear();
-          else {
+          if (each.what === 'add') {
+            set.add(each.vector);
+            model.add(each.vector);
+          } else if (each.what === 'remove') {
+            set.remove(each.vector);
+            model.delete(each.vector);
+          } else if (each.what === 'clear') {
+            set.clear();
+            model.clear();
+          } else {
             set.setBank(bank, each.vectors);
             for (let bit = 0; bit < 32; bit++) {
               if (each.vectors & (1 << bit)) model.add(32 * bank + bit);

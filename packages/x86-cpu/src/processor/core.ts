@@ -82,8 +82,8 @@ export class Core {
   hi = 0;
   readonly #bytes = new Uint8Array(16);
   readonly #view = new DataView(this.#bytes.buffer);
-  /** The whole memory. */
-  readonly #words: Int32Array;
+  /** The whole memory: for what `Stack` and `Mmu` find to lie in place. */
+  readonly words: Int32Array;
   /** For pushes and pops of one instruction or delivery at a time. */
   readonly stack: Stack;
   readonly #modes: ExecutionModes;
@@ -101,7 +101,7 @@ export class Core {
     forget: () => void,
   ) {
     this.registers = registers;
-    this.#words = new Int32Array(registers.bytes.buffer);
+    this.words = new Int32Array(registers.bytes.buffer);
     this.mmu = mmu;
     this.fault = mmu.fault;
     this.debug = mmu.debug;
@@ -205,7 +205,7 @@ export class Core {
 
   read32(linear: Linear, access: number): number {
     const at = this.mmu.inPlace(linear, 4, access);
-    if (at >= 0 && (at & 3) === 0) return this.#words[at >>> 2]!;
+    if (at >= 0 && (at & 3) === 0) return this.words[at >>> 2]!;
     this.mmu.read(linear, 4, access, this.#bytes);
     return this.#view.getInt32(0, true);
   }
@@ -214,8 +214,8 @@ export class Core {
   read64(linear: Linear, access: number): void {
     const at = this.mmu.inPlace(linear, 8, access);
     if (at >= 0 && (at & 3) === 0) {
-      this.lo = this.#words[at >>> 2]!;
-      this.hi = this.#words[(at >>> 2) + 1]!;
+      this.lo = this.words[at >>> 2]!;
+      this.hi = this.words[(at >>> 2) + 1]!;
       return;
     }
     this.mmu.read(linear, 8, access, this.#bytes);
@@ -241,8 +241,8 @@ export class Core {
     if (size === 8) {
       const at = this.mmu.inPlace(linear, 8, access | PageAccess.Write);
       if (at >= 0 && (at & 3) === 0) {
-        this.#words[at >>> 2] = lo;
-        this.#words[(at >>> 2) + 1] = hi;
+        this.words[at >>> 2] = lo;
+        this.words[(at >>> 2) + 1] = hi;
         return;
       }
     }

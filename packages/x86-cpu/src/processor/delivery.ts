@@ -6,7 +6,7 @@ import { innerLongStack, innerStack, requireTarget } from './code-target.js';
 import { IMPLICIT } from './core.js';
 import type { Core, PendingEvent } from './core.js';
 import { Vector } from './fault.js';
-import { Attribute, isCanonical, joinHalves, Shadow } from './registers.js';
+import { Attribute, highHalf, isCanonical, joinHalves, lowHalf, Shadow } from './registers.js';
 import { isConforming, loadCheckedStack, loadCode, loadNullStack, loadReal, privilegeOf, readCode, readStack } from './segmentation.js';
 import type { Descriptor } from './segmentation.js';
 
@@ -67,6 +67,33 @@ function pushFrame(core: Core, event: PendingEvent, size: number, flags: number)
   stack.push(size, savedFlags(event, flags));
   stack.push(size, registers.selector(Segment.cs));
   stack.pushNumber(size, registers.rip + event.length);
+}
+
+const LONG_FRAME = 5 * 8;
+
+/** The frame of 64-bit mode with its error code, at once. False where it has to be pushed piece by piece. */
+function pushLongFrame(core: Core, event: PendingEvent, flags: number): boolean {
+  const { registers, words } = core;
+  const hasErrorCode = event.errorCode >= 0;
+  let word = core.stack.pushInPlace(hasErrorCode ? LONG_FRAME + 8 : LONG_FRAME);
+  if (word < 0) return false;
+  if (hasErrorCode) {
+    words[word] = event.errorCode;
+    words[word + 1] = 0;
+    word += 2;
+  }
+  const rip = registers.rip + event.length;
+  words[word] = lowHalf(rip);
+  words[word + 1] = highHalf(rip);
+  words[word + 2] = registers.selector(Segment.cs);
+  words[word + 3] = 0;
+  words[word + 4] = savedFlags(event, flags);
+  words[word + 5] = 0;
+  words[word + 6] = registers.gprLo(RSP);
+  words[word + 7] = registers.gprHi(RSP);
+  words[word + 8] = registers.selector(Segment.ss);
+  words[word + 9] = 0;
+  return true;
 }
 
 /** Ends a delivery: nothing faults any more. */
@@ -134,12 +161,14 @@ export function deliverEvent(core: Core, event: PendingEvent): void {
     stack.openIn(stackSegment, top, cpl, (stackSelector & ~3) | external);
   } else stack.open(external);
   requireTarget(core, code, target, external);
-  if (long || inward) {
-    stack.push(size, registers.selector(Segment.ss));
-    stack.push(size, registers.gprLo(RSP), registers.gprHi(RSP));
+  if (!long || !pushLongFrame(core, event, flags)) {
+    if (long || inward) {
+      stack.push(size, registers.selector(Segment.ss));
+      stack.push(size, registers.gprLo(RSP), registers.gprHi(RSP));
+    }
+    pushFrame(core, event, size, flags);
+    if (event.errorCode >= 0) stack.push(size, event.errorCode);
   }
-  pushFrame(core, event, size, flags);
-  if (event.errorCode >= 0) stack.push(size, event.errorCode);
 
   loadCode(core, selector, code, cpl);
   if (long && cpl !== oldPrivilege) loadNullStack(core, cpl);

@@ -147,10 +147,15 @@ export class Registers {
   }
 
   setSegment(segment: number, selector: number, attributes: number, limit: number, baseLo: number, baseHi: number): void {
-    const at = StateOffset.segments + segment * SEGMENT_SIZE;
-    this.i32[at >> 2] = (selector & 0xffff) | (attributes << 16);
-    this.i32[(at >> 2) + 1] = limit;
-    this.set(at + 8, baseLo, baseHi);
+    const { i32 } = this;
+    const at = (StateOffset.segments + segment * SEGMENT_SIZE) >> 2;
+    const rights = (selector & 0xffff) | (attributes << 16);
+    // An interrupt and its return mostly load what is there.
+    if (i32[at] === rights && i32[at + 1] === (limit | 0) && i32[at + 2] === baseLo && i32[at + 3] === baseHi) return;
+    i32[at] = rights;
+    i32[at + 1] = limit;
+    i32[at + 2] = baseLo;
+    i32[at + 3] = baseHi;
     this.modeIsStale = true;
   }
 

@@ -103,6 +103,29 @@ export class Stack {
     this.offset = this.#cut(this.offset + bytes);
   }
 
+  /**
+   * Room for `bytes` to be pushed at once on a stack of 64-bit mode: the pointer moves, and the word in memory where they begin is returned. −1, and nothing
+   * moves, where they have to be pushed one by one.
+   */
+  pushInPlace(bytes: number): number {
+    const word = this.#inPlace(this.offset - bytes, bytes, this.#access | PageAccess.Write);
+    if (word >= 0) this.offset -= bytes;
+    return word;
+  }
+
+  /** The same for `bytes` to be popped. */
+  popInPlace(bytes: number): number {
+    const word = this.#inPlace(this.offset, bytes, this.#access);
+    if (word >= 0) this.offset += bytes;
+    return word;
+  }
+
+  #inPlace(offset: number, bytes: number, access: number): number {
+    if (this.#width !== 8 || !isCanonical(offset) || !isCanonical(offset + bytes - 1)) return -1;
+    const at = this.#core.mmu.inPlace(offset, bytes, access);
+    return at >= 0 && (at & 3) === 0 ? at >>> 2 : -1;
+  }
+
   /** Makes the pointer the register. */
   commit(): void {
     const { registers } = this.#core;

@@ -6,7 +6,7 @@ import { Flag } from '../microop/flags.js';
 import { isLongCode, requireTarget, requireUsable } from '../processor/code-target.js';
 import type { Core } from '../processor/core.js';
 import { Vector } from '../processor/fault.js';
-import { Attribute } from '../processor/registers.js';
+import { Attribute, joinHalves } from '../processor/registers.js';
 import { dropInnerSegments, isConforming, loadCode, loadReal, loadStack, privilegeOf, readCode } from '../processor/segmentation.js';
 import { Outcome } from './outcome.js';
 import type { SystemInstructions } from './outcome.js';
@@ -24,7 +24,25 @@ const frame = {
   stackLo: 0,
   stackHi: 0,
   stackSelector: 0,
+  /** Of IRET alone. */
+  flags: 0,
 };
+
+const LONG_FRAME = 5 * 8;
+
+/** What IRET pops in 64-bit mode, at once. False where it has to be popped piece by piece. */
+function popLongFrame(core: Core): boolean {
+  const word = core.stack.popInPlace(LONG_FRAME);
+  if (word < 0) return false;
+  const { words } = core;
+  frame.rip = joinHalves(words[word]!, words[word + 1]!);
+  frame.selector = words[word + 2]! & 0xffff;
+  frame.flags = words[word + 4]!;
+  frame.stackLo = words[word + 6]!;
+  frame.stackHi = words[word + 7]!;
+  frame.stackSelector = words[word + 8]! & 0xffff;
+  return true;
+}
 
 /** Pops instruction pointer and CS. */
 function popTarget(core: Core, size: number): void {
@@ -93,8 +111,12 @@ returns.set(Op.Iret, (core, instruction) => {
   // NT asks for a task switch, which IA-32e mode does not have and which is not modelled elsewhere.
   if (!real && old & Flag.nt) core.raise(Vector.gp, 0);
   core.stack.open();
-  popTarget(core, size);
-  const flags = core.stack.popLow(size);
+  const whole = size === 8 && core.mode === LONG_MODE && popLongFrame(core);
+  if (!whole) {
+    popTarget(core, size);
+    frame.flags = core.stack.popLow(size);
+  }
+  const { flags } = frame;
   let writable: number = Flag.cf | Flag.pf | Flag.af | Flag.zf | Flag.sf | Flag.tf | Flag.df | Flag.of | Flag.nt;
   if (size > 2) writable |= Flag.ac | Flag.id | Flag.rf;
   if (cpl <= ((old >> 12) & 3)) writable |= Flag.if;
@@ -105,7 +127,7 @@ returns.set(Op.Iret, (core, instruction) => {
     if (!registers.isLongMode && size === 4 && flags & Flag.vm && cpl === 0) core.raise(Vector.gp, 0);
     if (cpl === 0 && size > 2) writable |= Flag.vif | Flag.vip;
     const withStack = core.mode === LONG_MODE || (frame.selector & 3) > cpl;
-    if (withStack) popStack(core, size);
+    if (withStack && !whole) popStack(core, size);
     returnProtected(core, withStack);
   }
   core.writeFlags((old & ~writable & ~Flag.rf) | (flags & writable));
