@@ -27,6 +27,7 @@ await bundle.write({
   entryFileNames: 'bundle.cjs',
   chunkFileNames: 'bundle-[name].cjs',
   format: 'cjs',
+  comments: false,
   // All that runs a partition in one function: what it has from another file V8 would look up each time.
   codeSplitting: { groups: [{ name: 'machine', test: /\/packages\/(?!tmk-vmm\/)[^/]+\/dist\// }] },
 });
