@@ -179,6 +179,22 @@ describe('returning', () => {
     expect(guest.view.getInt32(stateLayout.interruptibility, true)).toBe(0);
   });
 
+  it.each([0, 8, 16, 24, 32, 40, 48, 64])('a frame is the same, and IRETQ finds it, with the stack %i bytes into a page, and again where the TLB knows that page', (into) => {
+    const top = STACK - 0x1000 + into;
+    // Two rounds: the second finds the translations of the first. The handler of vector 6 skips the UD2 and returns.
+    const guest = new Guest()
+      .load(code('b9 02 00 00 00 f9 0f 0b 73 05 ff c9 f9 75 f7 f4' /* mov ecx, 2; stc; again: ud2; jnc end; dec ecx; stc; jnz again; end: hlt */))
+      .load(code('48 83 04 24 02 48 cf' /* add qword ptr [rsp], 2; iretq */), 0x20000);
+    guest.gate(6, 0x20000);
+    guest.setReg(Reg.rsp, BigInt(top));
+    expect(guest.finish()).toBe(Stop.Halted);
+    expect(guest.reg(Reg.rcx)).toBe(0n);
+    expect(guest.reg(Reg.rsp)).toBe(BigInt(top));
+    // SDM volume 3, 6.14.2: the frame is aligned to 16 bytes. The handler has moved RIP on.
+    const aligned = Math.floor(top / 16) * 16;
+    expect(frame(guest, aligned, false)).toEqual([BigInt(CODE + 8), BigInt(Selector.kernelCode), 0x10003n, BigInt(top), BigInt(Selector.kernelData)]);
+  });
+
   it('goes to ring 3 and back by INT with a gate of DPL 3, while one of DPL 0 is #GP', () => {
     const guest = new Guest()
       .load(code('6a 1b 68 00 00 07 00 68 02 02 00 00 6a 23 68 00 80 01 00 48 cf' /* push 0x1b; push 0x70000; push 0x202; push 0x23; push 0x18000; iretq */))
