@@ -87,12 +87,14 @@ export class U64 implements ReadonlyU64 {
   /** (this × other) >> 64, the full unsigned product's high half. */
   mulHigh(other: ReadonlyU64): this {
     const { lo, hi } = this;
-    if (hi === 0) {
-      // A short one: (lo × other.hi + (lo × other.lo >> 32)) >> 32.
-      const low = Math.imul(lo, other.hi);
-      const carry = low >>> 0 > (low + mulHigh32(lo, other.lo)) >>> 0 ? 1 : 0;
-      this.lo = (mulHigh32(lo, other.hi) + carry) | 0;
-      return this;
+    if (hi >>> 20 === 0) {
+      // A short one, in doubles: no sum passes 2^53. (hi × other.lo + lo × other.hi + (lo × other.lo >> 32)) >> 32, of whose second product the upper half of `lo`
+      // has its part in `upper`.
+      const otherHigh = other.hi >>> 0;
+      const upper = (lo >>> 16) * otherHigh;
+      const whole = Math.floor(upper / 0x10000);
+      const middle = hi * (other.lo >>> 0) + (lo & 0xffff) * otherHigh + (mulHigh32(lo, other.lo) >>> 0) + (upper - whole * 0x10000) * 0x10000;
+      return this.setNumber(hi * otherHigh + whole + Math.floor(middle / TWO_32));
     }
     const a = mulHigh32(lo, other.lo) >>> 0;
     const b = Math.imul(lo, other.hi) >>> 0;

@@ -32,6 +32,9 @@ export class TimerStatistics implements TimerObserver {
   #expired = 0;
   /** A guest has few different ones, however long it runs. */
   readonly #latencies = new Map<number, number>();
+  /** The last latency, and how often it came in a row: not in the map yet. */
+  #last = 0;
+  #times = 0;
   readonly #difference = new U64();
 
   armed(): void {
@@ -41,16 +44,25 @@ export class TimerStatistics implements TimerObserver {
   delivered(_vp: number, _vtl: number, _source: number, due: ReadonlyU64, now: ReadonlyU64): void {
     this.#expired++;
     const latency = this.#difference.set(now).sub(due).toNumber() * NS_PER_REFERENCE_UNIT;
-    this.#latencies.set(latency, (this.#latencies.get(latency) ?? 0) + 1);
+    if (latency !== this.#last) this.#keepLast(latency);
+    this.#times++;
+  }
+
+  #keepLast(next: number): void {
+    if (this.#times > 0) this.#latencies.set(this.#last, (this.#latencies.get(this.#last) ?? 0) + this.#times);
+    this.#last = next;
+    this.#times = 0;
   }
 
   save(): TimerStatisticsState {
+    this.#keepLast(this.#last);
     return { armed: this.#armed, latenciesNs: [...this.#latencies].flat() };
   }
 
   restore({ armed, latenciesNs }: TimerStatisticsState): void {
     this.#armed = armed;
     this.#expired = 0;
+    this.#times = 0;
     this.#latencies.clear();
     for (let at = 0; at < latenciesNs.length; at += 2) {
       this.#latencies.set(latenciesNs[at]!, latenciesNs[at + 1]!);
@@ -59,6 +71,7 @@ export class TimerStatistics implements TimerObserver {
   }
 
   summary(): TimerSummary {
+    this.#keepLast(this.#last);
     return { armed: this.#armed, expired: this.#expired, latencyNs: summarise(this.#latencies, this.#expired) };
   }
 }

@@ -17,7 +17,7 @@ function rig(fields: readonly ImageField[]) {
 const GPRS = 128;
 
 /** Fields that share no byte: a permutation of pieces of both sides. */
-const layouts = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 17 }), gap: fc.nat(3), watched: fc.boolean() }), { minLength: 1, maxLength: 8 }).map((pieces) => {
+const layouts = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 40 }), gap: fc.nat(3), watched: fc.boolean() }), { minLength: 1, maxLength: 8 }).map((pieces) => {
   let image = 0;
   let state = 0;
   const fields: ImageField[] = [];

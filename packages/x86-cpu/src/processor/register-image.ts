@@ -5,7 +5,7 @@
 import type { Processor } from '../contract.js';
 import { spaceOf } from '../memory/machine-memory.js';
 import type { MachineMemory } from '../memory/machine-memory.js';
-import { I32, I64, Section, Type } from '../wasm/opcodes.js';
+import { I32, I64, Section, Type, V128 } from '../wasm/opcodes.js';
 import { compileModule, instantiate } from '../wasm/platform.js';
 import type { PlatformModule } from '../wasm/platform.js';
 import { WasmWriter, startModule, writeSection } from '../wasm/writer.js';
@@ -47,13 +47,16 @@ const STATE = 1;
 const CHANGES = 2;
 const VALUE = 3;
 
-/** Sizes to copy in, the largest first, with the instructions for each. */
-const SIZES = [
+/** A vector only passes from place to place. */
+const VECTOR = { bytes: 16, load: V128.load, store: V128.store } as const;
+/** Sizes to copy in otherwise, the largest first, with the instructions for each: what is watched, and bits that move, are looked at as an i64. */
+const SCALARS = [
   { bytes: 8, load: I64.load, store: I64.store },
   { bytes: 4, load: I64.load32U, store: I64.store32 },
   { bytes: 2, load: I64.load16U, store: I64.store16 },
   { bytes: 1, load: I64.load8U, store: I64.store8 },
 ] as const;
+type Size = typeof VECTOR | (typeof SCALARS)[number];
 
 /** Modules by the fields they were made of: every processor of a machine has the same. */
 const modules = new WeakMap<readonly ImageField[], PlatformModule>();
@@ -110,21 +113,29 @@ function joined(fields: readonly ImageField[]): readonly ImageField[] {
 }
 
 /** `each` is called for every piece to copy at once, with its distance from the field's start. */
-function pieces(bytes: number, each: (at: number, size: (typeof SIZES)[number]) => void): void {
+function pieces({ bytes, watched, bits }: ImageField, each: (at: number, size: Size) => void): void {
   let at = 0;
-  for (const size of SIZES) for (; bytes - at >= size.bytes; at += size.bytes) each(at, size);
+  for (const size of watched === true || bits !== undefined ? SCALARS : [VECTOR, ...SCALARS]) {
+    for (; bytes - at >= size.bytes; at += size.bytes) each(at, size);
+  }
+}
+
+/** A load or store; vector instructions have a prefix. */
+function access(w: WasmWriter, code: number, offset: number): WasmWriter {
+  return code === V128.load || code === V128.store ? w.op(V128.prefix).memory(code, offset) : w.memory(code, offset);
 }
 
 function loadBody(fields: readonly ImageField[]): WasmWriter {
   const w = new WasmWriter().u32(1).u32(2).op(Type.i64);
-  for (const { image, state, bytes, watched, bits } of fields) {
-    pieces(bytes, (at, { load, store }) => {
-      if (bits === undefined) w.get(IMAGE).memory(load, image + at);
+  for (const field of fields) {
+    const { image, state, watched, bits } = field;
+    pieces(field, (at, { load, store }) => {
+      w.get(STATE);
+      if (bits === undefined) access(w.get(IMAGE), load, image + at);
       else moveBits(w, IMAGE, image, bits, false);
-      w.set(VALUE);
       // Any bit that differs.
-      if (watched) w.get(CHANGES).get(STATE).memory(load, state + at).get(VALUE).op(I64.xor, I64.or).set(CHANGES);
-      w.get(STATE).get(VALUE).memory(store, state + at);
+      if (watched === true) w.tee(VALUE).get(CHANGES).get(STATE).memory(load, state + at).get(VALUE).op(I64.xor, I64.or).set(CHANGES);
+      access(w, store, state + at);
     });
   }
   return w.get(CHANGES).i64(0).op(I64.ne, 0x0b);
@@ -132,12 +143,13 @@ function loadBody(fields: readonly ImageField[]): WasmWriter {
 
 function storeBody(fields: readonly ImageField[]): WasmWriter {
   const w = new WasmWriter().u32(0);
-  for (const { image, state, bytes, bits } of fields) {
-    pieces(bytes, (at, { load, store }) => {
+  for (const field of fields) {
+    const { image, state, bits } = field;
+    pieces(field, (at, { load, store }) => {
       w.get(IMAGE);
-      if (bits === undefined) w.get(STATE).memory(load, state + at);
+      if (bits === undefined) access(w.get(STATE), load, state + at);
       else moveBits(w, STATE, state, bits, true);
-      w.memory(store, image + at);
+      access(w, store, image + at);
     });
   }
   return w.op(0x0b);

@@ -84,6 +84,9 @@ export const I64 = {
   extend32S: 0xc4,
 } as const;
 
+/** Vector operations: each has the prefix before it. */
+export const V128 = { prefix: 0xfd, load: 0x00, store: 0x0b } as const;
+
 /** Value types and the empty block type. */
 export const Type = { i32: 0x7f, i64: 0x7e, void: 0x40, funcref: 0x70, func: 0x60 } as const;
 
