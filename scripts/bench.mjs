@@ -40,7 +40,9 @@ function takeAll(measures, runs) {
   return values;
 }
 
-function report({ measures, speeds, runs }) {
+function report({ runs, wants }) {
+  const measures = otherMeasures(node).filter(({ name }) => wants(name));
+  const speeds = wants(GUEST_SPEED) ? speedMeasures(node) : [];
   const { version } = JSON.parse(readFileSync(join(root, 'packages/tmk-vmm/package.json'), 'utf8'));
   const values = takeAll([...speeds, ...measures], runs);
   const guestSpeed =
@@ -66,12 +68,10 @@ function asked() {
       options: { json: { type: 'boolean', default: false }, runs: { type: 'string', default: String(DEFAULT_RUNS) }, only: { type: 'string', multiple: true, default: [] } },
     });
     if (!/^[1-9]\d{0,2}$/.test(values.runs)) throw new Error(`--runs "${values.runs}" is not a number from 1 to 999`);
-    const every = otherMeasures(node);
-    const names = new Set([GUEST_SPEED, ...every.map(({ name }) => name)]);
+    const names = new Set([GUEST_SPEED, ...otherMeasures(node).map(({ name }) => name)]);
     const unknown = values.only.find((name) => !names.has(name));
     if (unknown !== undefined) throw new Error(`--only "${unknown}" is no measure (${[...names].join(', ')})`);
-    const wants = (name) => values.only.length === 0 || values.only.includes(name);
-    return { json: values.json, runs: Number(values.runs), speeds: wants(GUEST_SPEED) ? speedMeasures(node) : [], measures: every.filter(({ name }) => wants(name)) };
+    return { json: values.json, runs: Number(values.runs), wants: (name) => values.only.length === 0 || values.only.includes(name) };
   } catch (error) {
     console.error(`bench: ${error.message.split('\n', 1)[0]}: npm run -s bench -- [--json] [--runs N] [--only NAME]`);
     return null;
@@ -82,6 +82,7 @@ const wanted = asked();
 if (wanted === null) {
   process.exitCode = 2;
 } else {
+  // First: v86 is one of the packages that this installs.
   prepare();
   const results = report(wanted);
   process.stdout.write(wanted.json ? `${JSON.stringify(results, null, 2)}\n` : await tables(results));
