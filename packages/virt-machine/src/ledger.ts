@@ -6,8 +6,11 @@ import type { MachineObserver } from './observer.js';
 
 /** VTLs the ledger tells apart; VTL2 is where hypervisor exits of the paravisor itself are counted. */
 const VTL_COUNT = 3;
-const DESTINATION_COUNT = exitDestinationNames.length;
 const REASON_COUNT = exitReasonNames.length;
+/** Bits of a place that tell destinations, VTLs and reasons apart: shifts are cheaper than products. */
+const REASON_BITS = 32 - Math.clz32(REASON_COUNT - 1);
+const DESTINATION_BITS = 32 - Math.clz32(exitDestinationNames.length - 1);
+const VTL_BITS = 2;
 
 /** Exits of one destination by reason. */
 export type ReasonCounts = Partial<Record<ExitReasonName, number>>;
@@ -29,6 +32,9 @@ export interface LedgerSlice {
   readonly vtl?: number;
 }
 
+/** Where exits of a kind are counted. */
+const placeOf = (vp: number, vtl: number, destination: ExitDestination, reason: number): number => (((((vp << VTL_BITS) | vtl) << DESTINATION_BITS) | destination) << REASON_BITS) | reason;
+
 /** Counts exits in one flat array. Counting allocates nothing. */
 export class Ledger {
   readonly #counts: Float64Array;
@@ -39,7 +45,7 @@ export class Ledger {
 
   /** `lowerVtlReasons`: the paravisor and user reasons that a snapshot lists even at zero. */
   constructor(vpCount: number, observer: MachineObserver, lowerVtlReasons: readonly ExitReasonName[]) {
-    this.#counts = new Float64Array(vpCount * VTL_COUNT * DESTINATION_COUNT * REASON_COUNT);
+    this.#counts = new Float64Array(placeOf(vpCount, 0, 0, 0));
     this.#vpCount = vpCount;
     this.#observer = observer;
     this.#observed = observer !== silentMachineObserver;
@@ -51,7 +57,7 @@ export class Ledger {
    * VTL2 for what it asks of the host and what the host interrupts it with. `reason` is a number of `ExitReason`.
    */
   count(vp: number, vtl: number, destination: ExitDestination, reason: number, ticks: number): void {
-    this.#counts[((vp * VTL_COUNT + vtl) * DESTINATION_COUNT + destination) * REASON_COUNT + reason]! += 1;
+    this.#counts[placeOf(vp, vtl, destination, reason)]! += 1;
     if (this.#observed) this.#observer.exit(vp, vtl, destination, reason, ticks);
   }
 
@@ -72,7 +78,7 @@ export class Ledger {
     let sum = 0;
     for (let vp = slice.vp ?? 0; vp < (slice.vp === undefined ? this.#vpCount : slice.vp + 1); vp++) {
       for (let vtl = slice.vtl ?? 0; vtl < (slice.vtl === undefined ? VTL_COUNT : slice.vtl + 1); vtl++) {
-        sum += this.#counts[((vp * VTL_COUNT + vtl) * DESTINATION_COUNT + destination) * REASON_COUNT + reason]!;
+        sum += this.#counts[placeOf(vp, vtl, destination, reason)]!;
       }
     }
     return sum;

@@ -37,14 +37,10 @@ function gprs(): readonly ImageField[] {
 }
 
 function segments(): readonly ImageField[] {
-  return segmentSelectors.flatMap((selector, segment) => {
-    const image = selectorOffset(selector);
+  return segmentSelectors.map((selector, segment) => {
     const state = stateLayout.segments + segment * stateLayout.segmentSize;
     // Limit and base lie alike in both.
-    return [
-      { image, state, bytes: limit.offset, watched: true, bits: SEGMENT_BITS },
-      { image: image + limit.offset, state: state + limit.offset, bytes: vmsaSelectorLayout.size - limit.offset, watched: true },
-    ];
+    return { image: selectorOffset(selector), state, bytes: vmsaSelectorLayout.size, watched: true, bits: SEGMENT_BITS };
   });
 }
 

@@ -45,6 +45,8 @@ export class Synic {
   hasNextDue = false;
   /** After `scan`: bit n is set when SINT n, asked for by `requestSintReadiness`, has a free slot. */
   readySints = 0;
+  /** Bit n: timer n may have something to do in a scan. Most never do. */
+  #active = 0;
   readonly #nextDue = new U64();
   readonly #eventPage: OverlayPage;
   readonly #scontrol = new U64();
@@ -112,7 +114,9 @@ export class Synic {
    */
   writeMsr(msr: number, value: ReadonlyU64): MsrStatus {
     if (msr >= HvMsr.Stimer0Config) {
-      const timer = this.timers[(msr - HvMsr.Stimer0Config) >>> 1]!;
+      const index = (msr - HvMsr.Stimer0Config) >>> 1;
+      const timer = this.timers[index]!;
+      this.#active |= 1 << index;
       if ((msr & 1) === 0) timer.writeConfig(value);
       else timer.writeCount(value);
       return MsrStatus.Ok;
@@ -146,9 +150,12 @@ export class Synic {
     if (sints.pending !== 0) for (let sint = 0; sint < SINT_COUNT; sint++) if (sints.isPending(sint)) sints.checkReady(sint);
 
     this.hasNextDue = false;
-    for (let i = 0; i < STIMER_COUNT; i++) {
-      const timer = timers[i]!;
-      if (timer.evaluate(now) && (!this.hasNextDue || timer.due.isBelow(this.#nextDue))) {
+    for (let left = this.#active; left !== 0; left &= left - 1) {
+      const lowest = left & -left;
+      const timer = timers[31 - Math.clz32(lowest)]!;
+      if (!timer.evaluate(now)) {
+        if (!timer.hasDue) this.#active &= ~lowest;
+      } else if (!this.hasNextDue || timer.due.isBelow(this.#nextDue)) {
         this.#nextDue.set(timer.due);
         this.hasNextDue = true;
       }
@@ -189,6 +196,7 @@ export class Synic {
 
   /** A count the driver took from the guest at reference time `at` (openvmm PR 4224): the timer has its due time at once. */
   writeCountAt(timer: number, count: ReadonlyU64, at: ReadonlyU64): void {
+    this.#active |= 1 << timer;
     this.timers[timer]!.writeCountAt(count, at);
   }
 
@@ -200,6 +208,7 @@ export class Synic {
     this.#siefp.setParts(0, 0);
     this.#simp.setParts(0, 0);
     for (const timer of this.timers) timer.reset();
+    this.#active = 0;
     this.hasNextDue = false;
     this.readySints = 0;
   }
@@ -221,6 +230,7 @@ export class Synic {
     if (state.timers.length !== STIMER_COUNT) throw new StateError(`${STIMER_COUNT} timers were to be restored, and ${state.timers.length} are there`);
     this.sints.restore(state.sints);
     for (const [n, timer] of this.timers.entries()) timer.restore(state.timers[n]!);
+    this.#active = (1 << STIMER_COUNT) - 1;
     this.#eventPage.restore(state.eventPage);
     restoreU64(this.#scontrol, state.scontrol);
     restoreU64(this.#siefp, state.siefp);

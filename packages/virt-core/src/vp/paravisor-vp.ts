@@ -67,6 +67,8 @@ export class ParavisorVp implements VsmVp {
   readonly #clock: ReferenceClock;
   /** [VTL0, VTL1]. */
   readonly #vtls: readonly LowerVtl[];
+  readonly #vtl0: LowerVtl;
+  readonly #vtl1: LowerVtl;
   readonly #apicSets: readonly LocalApicSet[];
   readonly #refTime = new U64();
   readonly #hostTime = new U64();
@@ -93,15 +95,17 @@ export class ParavisorVp implements VsmVp {
     this.#vmTime = new VmTimeAccess(hclVp, vmTimeOrigin.vmTime, vmTimeOrigin.osNs);
     this.#clock = new ReferenceClock(hclVp, options.tscFrequency);
     const parts = { ...options, fixedMsrs: shared.fixedMsrs, crash: this.#crash, vmTime: this.#vmTime, clock: this.#clock, runPage: this.#runPage };
-    this.#vtls = [createLowerVtl(parts, VTL0), createLowerVtl(parts, VTL1)];
+    this.#vtl0 = createLowerVtl(parts, VTL0);
+    this.#vtl1 = createLowerVtl(parts, VTL1);
+    this.#vtls = [this.#vtl0, this.#vtl1];
     this.vsm = new VpVsm(this.index);
-    const { apic: vtl1Apic, assistPage: vtl1AssistPage } = this.#vtls[VTL1]!;
+    const { apic: vtl1Apic, assistPage: vtl1AssistPage } = this.#vtl1;
     this.vtlSwitch = new VtlSwitch({
       vsm: this.vsm,
       assistPage: vtl1AssistPage,
       requestVtl1Interrupt: (vector, autoEoi) => vtl1Apic.requestSynicInterrupt(vector, autoEoi),
     });
-    this.#proxied = new ProxiedInterrupts(this.#runPage, this.#vtls[VTL0]!.apic);
+    this.#proxied = new ProxiedInterrupts(this.#runPage, this.#vtl0.apic);
 
     const handlers = new VpExitHandlers({
       vtls: this.#vtls,
@@ -132,7 +136,7 @@ export class ParavisorVp implements VsmVp {
   }
 
   get apicId(): number {
-    return this.#vtls[VTL0]!.apic.apicId;
+    return this.#vtl0.apic.apicId;
   }
 
   /** The local APIC of a lower VTL: for devices and debuggers. */
@@ -150,7 +154,7 @@ export class ParavisorVp implements VsmVp {
 
   /** Power-on: the first VP's VTL0 has the loader's registers; the others' wait for a start-up IPI or a start by hypercall. */
   powerOn(registers: InitialRegisters): void {
-    this.#startup.powerOn(this.#vtls[VTL0]!, registers);
+    this.#startup.powerOn(this.#vtl0, registers);
   }
 
   /** A device's interrupt message for this VP alone (`DeliveryMode`, vector): staged in its APIC, and the VP is woken. */
@@ -160,7 +164,7 @@ export class ParavisorVp implements VsmVp {
 
   /** A pulse at LINT pin 0 or 1 of VTL0's APIC. */
   pulseLint(pin: 0 | 1): void {
-    this.#vtls[VTL0]!.apic.pulseLint(pin);
+    this.#vtl0.apic.pulseLint(pin);
   }
 
   /** Queues a 256-byte message from the paravisor to a SINT of a lower VTL. */
@@ -231,7 +235,7 @@ export class ParavisorVp implements VsmVp {
     this.#armHostTimer();
     const { activeVtl } = this;
     this.#insideRun = true;
-    this.backing.beforeRun(activeVtl, this.#vtls[activeVtl]!.activity !== Activity.Running);
+    this.backing.beforeRun(activeVtl, (activeVtl === VTL0 ? this.#vtl0 : this.#vtl1).activity !== Activity.Running);
     return true;
   }
 
@@ -246,7 +250,8 @@ export class ParavisorVp implements VsmVp {
   #round(): boolean {
     this.#runPage.cancel = 0;
     this.#vmTime.cancelTimeout();
-    this.#takeWakeReasons();
+    this.#takeWakeReasons(this.#vtl1);
+    this.#takeWakeReasons(this.#vtl0);
     return this.#processInterrupts();
   }
 
@@ -255,7 +260,7 @@ export class ParavisorVp implements VsmVp {
    * ahead is armed (`poll_timer` in openvmm's `run_vp`), or the VP woke itself in its round (openvmm's `pre_block`).
    */
   #hasMoreToDo(): boolean {
-    return (this.#vtls[VTL0]!.wakeReasons | this.#vtls[VTL1]!.wakeReasons) !== 0 || this.#timeoutHasCome();
+    return (this.#vtl0.wakeReasons | this.#vtl1.wakeReasons) !== 0 || this.#timeoutHasCome();
   }
 
   /** Leaves the timeout's OS time in `#hostTime`. */
@@ -266,15 +271,13 @@ export class ParavisorVp implements VsmVp {
     return !this.#osTime.isBelow(this.#hostTime);
   }
 
-  #takeWakeReasons(): void {
-    for (let vtl = VTL1; vtl >= VTL0; vtl--) {
-      const lowerVtl = this.#vtls[vtl]!;
-      const reasons = lowerVtl.wakeReasons;
-      lowerVtl.wakeReasons = 0;
-      lowerVtl.scanIrr = (reasons & WakeReason.Apic) !== 0;
-      if ((reasons & WakeReason.MessageQueues) !== 0) lowerVtl.messages.prepare();
-      if ((reasons & WakeReason.StartEnableVtl) !== 0) this.#startup.takeRequest(lowerVtl);
-    }
+  #takeWakeReasons(lowerVtl: LowerVtl): void {
+    const reasons = lowerVtl.wakeReasons;
+    lowerVtl.scanIrr = (reasons & WakeReason.Apic) !== 0;
+    if (reasons === 0) return;
+    lowerVtl.wakeReasons = 0;
+    if ((reasons & WakeReason.MessageQueues) !== 0) lowerVtl.messages.prepare();
+    if ((reasons & WakeReason.StartEnableVtl) !== 0) this.#startup.takeRequest(lowerVtl);
   }
 
   /** VTL1 first, so that of two deadlines and two interrupts its own counts first. */
@@ -282,14 +285,15 @@ export class ParavisorVp implements VsmVp {
     this.#shared.guestTimer.clearDeadline(this.backing);
     this.backing.deliverPendingEvents(this.activeVtl);
     // What VTL1 gives VTL0 ends a halt of it.
-    if (this.vtlSwitch.deliverExitEvent()) this.#vtls[VTL0]!.activity = Activity.Running;
-    for (let vtl = VTL1; vtl >= VTL0; vtl--) {
-      const lowerVtl = this.#vtls[vtl]!;
-      if (!lowerVtl.enabled) continue;
-      this.#scanSynic(lowerVtl);
-      this.#pollApic(lowerVtl);
-    }
+    if (this.vtlSwitch.deliverExitEvent()) this.#vtl0.activity = Activity.Running;
+    if (this.#vtl1.enabled) this.#scan(this.#vtl1);
+    if (this.#vtl0.enabled) this.#scan(this.#vtl0);
     return this.vtlSwitch.handleInterrupts();
+  }
+
+  #scan(lowerVtl: LowerVtl): void {
+    this.#scanSynic(lowerVtl);
+    this.#pollApic(lowerVtl);
   }
 
   /**

@@ -79,14 +79,17 @@ describe('a register image', () => {
 
   it('moves bits to where the other side has them, and back (attributes of a segment in a VMSA, APM volume 2, 15.5.1)', () => {
     const bits = [{ mask: 0x00ffffff, shift: 0 }, { mask: 0x0f000000, shift: 4 }];
-    const { processor, page, image } = rig([{ image: 0, state: 0, bytes: 4, watched: true, bits }]);
-    const word = new DataView(page.buffer, page.byteOffset);
-    word.setUint32(0, 0x0a9b0010, true);
+    const { processor, page, image } = rig([{ image: 0, state: 0, bytes: 16, watched: true, bits }]);
+    const words = new DataView(page.buffer, page.byteOffset);
+    const limitAndBase = [0xffffffff, 0x80000001, 0x00007fff];
+    for (const [n, word] of [0x0a9b0010, ...limitAndBase].entries()) words.setUint32(4 * n, word, true);
     expect(image.load()).toBe(true);
-    expect(processor.i32[0]! >>> 0).toBe(0xa09b0010);
+    expect(Array.from(processor.i32.subarray(0, 4), (word) => word >>> 0)).toEqual([0xa09b0010, ...limitAndBase]);
+    expect(image.load()).toBe(false);
     processor.i32[0] = 0xc0931234 | 0;
+    processor.i32[3] = 5;
     image.store();
-    expect(word.getUint32(0, true)).toBe(0x0c931234);
+    expect([0, 4, 8, 12].map((at) => words.getUint32(at, true))).toEqual([0x0c931234, 0xffffffff, 0x80000001, 5]);
   });
 
   it('lies in the memory of its processor, whole', () => {
@@ -94,5 +97,6 @@ describe('a register image', () => {
     expect(() => createRegisterImage(memory, processor, new Uint8Array(4096), [])).toThrow('a register image lies in the memory of its processor');
     expect(() => createRegisterImage(memory, processor, page, [{ image: 4090, state: 0, bytes: 8 }])).toThrow('8 bytes at 4090 of a register image do not fit');
     expect(() => createRegisterImage(memory, processor, page, [{ image: 0, state: processor.bytes.length - 4, bytes: 8 }])).toThrow(RangeError);
+    expect(() => createRegisterImage(memory, processor, page, [{ image: 0, state: 0, bytes: 4, bits: [{ mask: 1, shift: 1 }] }])).toThrow('bits move in a field of 16 bytes, not of 4');
   });
 });

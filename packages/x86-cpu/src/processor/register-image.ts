@@ -23,7 +23,7 @@ export interface ImageField {
   readonly bytes: number;
   /** `load` tells of a change to it. */
   readonly watched?: boolean;
-  /** For a word of four bytes: what goes where. Bits of no mask become 0. */
+  /** Only with 16 bytes, the size of a segment: what of the first four goes where. Bits of no mask become 0. */
   readonly bits?: readonly ImageBits[];
 }
 
@@ -41,35 +41,40 @@ interface Copies {
   store(image: number, state: number): void;
 }
 
-/** Locals of both functions. */
+/** Locals of both functions, those of `load` alone, and then the masks. */
 const IMAGE = 0;
 const STATE = 1;
+/** Any bit that differs. */
 const CHANGES = 2;
 const VALUE = 3;
+const WIDE_CHANGES = 4;
+const WIDE_VALUE = 5;
+const FIRST_MASK = 6;
 
-/** A vector only passes from place to place. */
-const VECTOR = { bytes: 16, load: V128.load, store: V128.store } as const;
-/** Sizes to copy in otherwise, the largest first, with the instructions for each: what is watched, and bits that move, are looked at as an i64. */
-const SCALARS = [
+const VECTOR_BYTES = 16;
+/** Sizes to copy in, the largest first. */
+const SIZES = [
+  { bytes: VECTOR_BYTES, load: V128.load, store: V128.store },
   { bytes: 8, load: I64.load, store: I64.store },
   { bytes: 4, load: I64.load32U, store: I64.store32 },
   { bytes: 2, load: I64.load16U, store: I64.store16 },
   { bytes: 1, load: I64.load8U, store: I64.store8 },
 ] as const;
-type Size = typeof VECTOR | (typeof SCALARS)[number];
+type Size = (typeof SIZES)[number];
 
 /** Modules by the fields they were made of: every processor of a machine has the same. */
 const modules = new WeakMap<readonly ImageField[], PlatformModule>();
 
 /**
- * The image at the start of `page`, a host page of the processor's memory. Throws RangeError when the page is of another memory, or a field does not end
- * within the page and the state.
+ * The image at the start of `page`, a host page of the processor's memory. Throws RangeError when the page is of another memory, a field does not end
+ * within the page and the state, or one with `bits` is not 16 bytes.
  */
 export function createRegisterImage(memory: MachineMemory, processor: Pick<Processor, 'bytes'>, page: Uint8Array, fields: readonly ImageField[]): RegisterImage {
   const { platform } = spaceOf(memory);
   const { bytes } = processor;
   if (page.buffer !== platform.buffer || bytes.buffer !== platform.buffer) throw new RangeError('a register image lies in the memory of its processor');
-  for (const { image, state, bytes: size } of fields) {
+  for (const { image, state, bytes: size, bits } of fields) {
+    if (bits !== undefined && size !== VECTOR_BYTES) throw new RangeError(`bits move in a field of ${VECTOR_BYTES} bytes, not of ${size}`);
     if (image + size > page.length || state + size > bytes.length) throw new RangeError(`${size} bytes at ${image} of a register image do not fit`);
   }
   let module = modules.get(fields);
@@ -113,9 +118,9 @@ function joined(fields: readonly ImageField[]): readonly ImageField[] {
 }
 
 /** `each` is called for every piece to copy at once, with its distance from the field's start. */
-function pieces({ bytes, watched, bits }: ImageField, each: (at: number, size: Size) => void): void {
+function pieces({ bytes }: ImageField, each: (at: number, size: Size) => void): void {
   let at = 0;
-  for (const size of watched === true || bits !== undefined ? SCALARS : [VECTOR, ...SCALARS]) {
+  for (const size of SIZES) {
     for (; bytes - at >= size.bytes; at += size.bytes) each(at, size);
   }
 }
@@ -125,43 +130,79 @@ function access(w: WasmWriter, code: number, offset: number): WasmWriter {
   return code === V128.load || code === V128.store ? w.op(V128.prefix).memory(code, offset) : w.memory(code, offset);
 }
 
+/** The bits that move by one distance, and the local that has them set. */
+interface Move {
+  readonly shift: number;
+  readonly mask: number;
+  readonly local: number;
+}
+
+/** By a field's `bits`. Whole words behind the first move by nothing. */
+function movesOf(fields: readonly ImageField[]): ReadonlyMap<readonly ImageBits[], readonly Move[]> {
+  const moves = new Map<readonly ImageBits[], readonly Move[]>();
+  let local = FIRST_MASK;
+  for (const { bits } of fields) {
+    if (bits === undefined || moves.has(bits)) continue;
+    const masks = new Map([[0, 0]]);
+    for (const { mask, shift } of bits) masks.set(shift, (masks.get(shift) ?? 0) | mask);
+    moves.set(bits, Array.from(masks, ([shift, mask]) => ({ shift, mask, local: local++ })));
+  }
+  return moves;
+}
+
+/** The start of a function: its locals, the masks in place. */
+function startBody(moves: readonly Move[]): WasmWriter {
+  const w = new WasmWriter().u32(2).u32(WIDE_CHANGES - CHANGES).op(Type.i64).u32(FIRST_MASK - WIDE_CHANGES + moves.length).op(Type.v128);
+  for (const { shift, mask, local } of moves) {
+    w.op(V128.prefix, V128.const).append(new Uint8Array(Uint32Array.of(mask, ...new Array<number>(3).fill(shift === 0 ? ~0 : 0)).buffer)).set(local);
+  }
+  return w;
+}
+
+/** Leaves the 16 bytes at `offset` on the stack, bits of the first word moved towards the state or back. */
+function moveBits(w: WasmWriter, base: number, offset: number, moves: readonly Move[], back: boolean): void {
+  const shiftBy = (shift: number, code: number): void => {
+    if (shift !== 0) w.i32(shift).op(V128.prefix).u32(code);
+  };
+  for (const [index, { shift, local }] of moves.entries()) {
+    access(w.get(base), V128.load, offset);
+    if (back) shiftBy(shift, V128.i32x4ShrU);
+    w.get(local).op(V128.prefix, V128.and);
+    if (!back) shiftBy(shift, V128.i32x4Shl);
+    if (index > 0) w.op(V128.prefix, V128.or);
+  }
+}
+
 function loadBody(fields: readonly ImageField[]): WasmWriter {
-  const w = new WasmWriter().u32(1).u32(2).op(Type.i64);
+  const moves = movesOf(fields);
+  const w = startBody([...moves.values()].flat());
   for (const field of fields) {
     const { image, state, watched, bits } = field;
-    pieces(field, (at, { load, store }) => {
+    pieces(field, (at, { load, store, bytes }) => {
       w.get(STATE);
       if (bits === undefined) access(w.get(IMAGE), load, image + at);
-      else moveBits(w, IMAGE, image, bits, false);
-      // Any bit that differs.
-      if (watched === true) w.tee(VALUE).get(CHANGES).get(STATE).memory(load, state + at).get(VALUE).op(I64.xor, I64.or).set(CHANGES);
+      else moveBits(w, IMAGE, image, moves.get(bits)!, false);
+      if (watched === true) {
+        if (bytes === VECTOR_BYTES) access(w.tee(WIDE_VALUE).get(WIDE_CHANGES).get(STATE), load, state + at).get(WIDE_VALUE).op(V128.prefix, V128.xor).op(V128.prefix, V128.or).set(WIDE_CHANGES);
+        else access(w.tee(VALUE).get(CHANGES).get(STATE), load, state + at).get(VALUE).op(I64.xor, I64.or).set(CHANGES);
+      }
       access(w, store, state + at);
     });
   }
-  return w.get(CHANGES).i64(0).op(I64.ne, 0x0b);
+  return w.get(CHANGES).i64(0).op(I64.ne).get(WIDE_CHANGES).op(V128.prefix, V128.anyTrue).op(I32.or, 0x0b);
 }
 
 function storeBody(fields: readonly ImageField[]): WasmWriter {
-  const w = new WasmWriter().u32(0);
+  const moves = movesOf(fields);
+  const w = startBody([...moves.values()].flat());
   for (const field of fields) {
     const { image, state, bits } = field;
     pieces(field, (at, { load, store }) => {
       w.get(IMAGE);
       if (bits === undefined) access(w.get(STATE), load, state + at);
-      else moveBits(w, STATE, state, bits, true);
+      else moveBits(w, STATE, state, moves.get(bits)!, true);
       access(w, store, image + at);
     });
   }
   return w.op(0x0b);
-}
-
-/** Leaves the word at `offset` on the stack, as an i64, its bits moved towards the state or back. */
-function moveBits(w: WasmWriter, base: number, offset: number, bits: readonly ImageBits[], back: boolean): void {
-  for (const [index, { mask, shift }] of bits.entries()) {
-    w.get(base).memory(I32.load, offset);
-    if (back) w.i32(shift).op(I32.shrU).i32(mask).op(I32.and);
-    else w.i32(mask).op(I32.and).i32(shift).op(I32.shl);
-    if (index > 0) w.op(I32.or);
-  }
-  w.extend();
 }

@@ -85,10 +85,10 @@ export const I64 = {
 } as const;
 
 /** Vector operations: each has the prefix before it. */
-export const V128 = { prefix: 0xfd, load: 0x00, store: 0x0b } as const;
+export const V128 = { prefix: 0xfd, load: 0x00, store: 0x0b, const: 0x0c, and: 0x4e, or: 0x50, xor: 0x51, anyTrue: 0x53, i32x4Shl: 0xab, i32x4ShrU: 0xad } as const;
 
 /** Value types and the empty block type. */
-export const Type = { i32: 0x7f, i64: 0x7e, void: 0x40, funcref: 0x70, func: 0x60 } as const;
+export const Type = { i32: 0x7f, i64: 0x7e, v128: 0x7b, void: 0x40, funcref: 0x70, func: 0x60 } as const;
 
 /** Section numbers of a module (specification section 5.5). */
 export const Section = { type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10, custom: 0 } as const;
