@@ -25,6 +25,17 @@ describe('U64', () => {
     );
   });
 
+  it('multiplies by a truncated ratio exactly where the product is next to a whole number (TLFS, reference TSC page)', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 1n << 46n }), fc.bigInt({ min: 2n, max: 10_000n }), fc.constantFrom(-1n, 0n, 1n), (whole, divisor, beside) => {
+        const ratio = U64.of((1n << 64n) / divisor);
+        const t = whole * divisor + beside;
+        if (t >= 0n) expect(U64.of(t).mulHigh(ratio).toBigInt()).toBe((t * ratio.toBigInt()) >> 64n);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
   it('keeps its halves as int32, so that no value needs a heap number', () => {
     const cell = U64.of(MASK).add(U64.of(MASK));
     expect([cell.lo | 0, cell.hi | 0]).toEqual([cell.lo, cell.hi]);

@@ -12,6 +12,9 @@ export interface ReadonlyU64 {
 }
 
 const TWO_32 = 4294967296;
+const TWO_64 = TWO_32 * TWO_32;
+/** Twice as much of a product of doubles as it may be off by, and a little. */
+const DOUBT = 2 ** -50;
 
 /** High 32 bits of the unsigned product of two 32-bit halves. */
 function mulHigh32(a: number, b: number): number {
@@ -88,13 +91,11 @@ export class U64 implements ReadonlyU64 {
   mulHigh(other: ReadonlyU64): this {
     const { lo, hi } = this;
     if (hi >>> 20 === 0) {
-      // A short one, in doubles: no sum passes 2^53. (hi × other.lo + lo × other.hi + (lo × other.lo >> 32)) >> 32, of whose second product the upper half of `lo`
-      // has its part in `upper`.
-      const otherHigh = other.hi >>> 0;
-      const upper = (lo >>> 16) * otherHigh;
-      const whole = Math.floor(upper / 0x10000);
-      const middle = hi * (other.lo >>> 0) + (lo & 0xffff) * otherHigh + (mulHigh32(lo, other.lo) >>> 0) + (upper - whole * 0x10000) * 0x10000;
-      return this.setNumber(hi * otherHigh + whole + Math.floor(middle / TWO_32));
+      // A short one: a product of doubles is off by less, which matters next to a whole number alone.
+      const product = (hi * TWO_32 + (lo >>> 0)) * ((other.hi >>> 0) / TWO_32 + (other.lo >>> 0) / TWO_64);
+      const whole = Math.floor(product);
+      const doubt = product * DOUBT;
+      if (product - whole > doubt && product - whole < 1 - doubt) return this.setNumber(whole);
     }
     const a = mulHigh32(lo, other.lo) >>> 0;
     const b = Math.imul(lo, other.hi) >>> 0;

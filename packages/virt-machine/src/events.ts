@@ -53,13 +53,18 @@ export class EventQueue {
 
   /** Puts `event` at absolute tick `time`, moving it if it is queued already. An infinite time takes it out. */
   schedule(event: MachineEvent, time: number): void {
-    this.cancel(event);
-    if (time === Infinity) return;
+    if (time === Infinity) {
+      this.cancel(event);
+      return;
+    }
     event.time = time;
     event.sequence = this.#sequence++;
-    event.slot = this.#heap.length;
-    this.#heap.push(event);
+    if (!event.queued) {
+      event.slot = this.#heap.length;
+      this.#heap.push(event);
+    }
     this.#rise(event);
+    this.#sink(event);
     this.nextTime = this.#heap[0]!.time;
   }
 
