@@ -15,7 +15,7 @@ const WRITERS: ReadonlySet<number> = new Set([
 const SHIFTS: ReadonlySet<number> = new Set([Op.Shl, Op.Shr, Op.Sar, Op.Shld, Op.Shrd]);
 
 const FAULTERS: ReadonlySet<number> = new Set([
-  Op.Push, Op.Pop, Op.Pushf, Op.Call, Op.Ret, Op.Leave, Op.Enter, Op.Div, Op.Idiv, Op.Xlat,
+  Op.Push, Op.Pop, Op.Pushf, Op.Cli, Op.Call, Op.Ret, Op.Leave, Op.Enter, Op.Div, Op.Idiv, Op.Xlat,
   Op.Movs, Op.Cmps, Op.Stos, Op.Lods, Op.Scas,
 ]);
 

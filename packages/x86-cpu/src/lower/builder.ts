@@ -127,8 +127,13 @@ export class BlockBuilder {
     return this.#context + StateOffset.temporaries + 8 * number;
   }
 
+  /** A segment's selector and attributes; limit and base follow. */
+  segmentRecord(segment: number): number {
+    return this.#context + StateOffset.segments + segment * SEGMENT_SIZE;
+  }
+
   segmentBase(segment: number): number {
-    return this.#context + StateOffset.segments + segment * SEGMENT_SIZE + 8;
+    return this.segmentRecord(segment) + 8;
   }
 
   /** Slot of the segment base a string instruction's source adds: FS's or GS's, or a constant 0. */

@@ -1,5 +1,6 @@
 import { OperandKind } from '../decode/instruction.js';
 import { Op } from '../decode/op.js';
+import { Segment } from '../memory/layout.js';
 import type { Size } from '../microop/flags.js';
 import { Temporary } from './builder.js';
 import type { BlockBuilder } from './builder.js';
@@ -180,6 +181,7 @@ moves.set(Op.Cmc, (b) => {
   b.ready();
   b.emit('setcarry', carry);
 });
+moves.set(Op.Cli, (b) => b.emit('cli', b.segmentRecord(Segment.ss)));
 moves.set(Op.Cld, (b) => b.emit('cld'));
 moves.set(Op.Std, (b) => b.emit('std'));
 

@@ -23,6 +23,8 @@ export const Leave = {
   Limit: 10,
   /** #GP(0): the same as Canonical, for the last instruction of the block that `position` belongs to. */
   Beyond: 11,
+  /** #GP(0): CPL is above IOPL. */
+  Privilege: 13,
   /** The end of a shortened block: `position` is its record. */
   Short: 8,
   /** A block has been entered often: `position` is its record that counts. */

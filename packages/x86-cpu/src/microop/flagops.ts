@@ -1,4 +1,5 @@
 import { I32, I64, Type } from '../wasm/opcodes.js';
+import { Leave } from './accessors.js';
 import type { Accessors } from './accessors.js';
 import { toFlag } from './bits.js';
 import { Flag, FlagKind } from './flags.js';
@@ -6,6 +7,10 @@ import { Family } from './registry.js';
 
 /** Makes lazy flags into bits, and changes single flags. */
 export const flagops = new Family();
+
+/** Where the record of SS has CPL, and RFLAGS has IOPL. */
+const CPL_SHIFT = 16 + 5;
+const IOPL_SHIFT = 12;
 
 /** Pushes 64 minus the width of the lazy operands: how far left they must move to fill 64 bits. */
 function pushAlignment(c: Accessors): void {
@@ -121,6 +126,21 @@ flagops.define('sahf', 'r', (c) => {
   c.get(0, 1);
   w.i64(Flag.cf | Flag.pf | Flag.af | Flag.zf | Flag.sf).op(I64.and, I64.or).set(t.d);
   c.flags(FlagKind.Ready, 4, t.d);
+});
+
+// IF off, where CPL is at most IOPL; #GP(0) elsewhere. Nothing waits for it: what the flag holds off was held off by the flag alone. Field: the record of SS.
+flagops.define('cli', 'r', (c) => {
+  const { w } = c;
+  c.get(0, 4);
+  w.wrap().i32(CPL_SHIFT).op(I32.shrU).i32(3).op(I32.and);
+  c.systemFlags();
+  w.i32(IOPL_SHIFT).op(I32.shrU).i32(3).op(I32.and, I32.gtU).if();
+  c.fault(Leave.Privilege);
+  w.end();
+  c.setSystemFlags(() => {
+    c.systemFlags();
+    w.i32(~Flag.if).op(I32.and);
+  });
 });
 
 // Direction flag.

@@ -274,6 +274,29 @@ describe('interrupts', () => {
     expect(guest.view.getInt32(stateLayout.interruptibility, true)).toBe(0);
   });
 
+  it('CLI holds interrupts off from the next instruction on, in the middle of a block as well', () => {
+    const guest = new Guest().load(code('90 fa 90 90' /* nop; cli; nop; nop */));
+    guest.processor.writeRflags(0x202);
+    expect(guest.processor.run(3)).toBe(Stop.Budget);
+    guest.processor.virtualInterrupt = 0x31;
+    expect(guest.processor.run(1)).toBe(Stop.Budget);
+    expect([guest.rip, guest.processor.virtualInterrupt, guest.processor.readRflags()]).toEqual([CODE + 4, 0x31, 2]);
+  });
+
+  it.each([0, 2, 3])('CLI in ring 3 with IOPL %i is #GP(0) below 3, all before it done and nothing of it (SDM volume 2, CLI)', (iopl) => {
+    const guest = new Guest().load(code('01 c8 fa 0f 0b' /* add eax, ecx; cli; ud2 */));
+    guest.map(CODE, CODE | Pte.p | Pte.u);
+    guest.enterUser();
+    guest.setReg(Reg.rax, 0xffffffffn);
+    guest.setReg(Reg.rcx, 1n);
+    guest.processor.writeRflags(0x202 | (iopl << 12));
+    guest.finish();
+    const [interruptFlag, carryAndMore] = [0x200n, 0x55n];
+    const rflags = (flag: bigint): bigint => 0x10002n | flag | carryAndMore | (BigInt(iopl) << 12n);
+    if (iopl < 3) expect([guest.handled, ...frame(guest, RSP0, true).slice(0, 4)]).toEqual([13, 0n, BigInt(CODE + 2), BigInt(Selector.userCode | 3), rflags(interruptFlag)]);
+    else expect([guest.handled, ...frame(guest, RSP0, false).slice(0, 3)]).toEqual([6, BigInt(CODE + 3), BigInt(Selector.userCode | 3), rflags(0n)]);
+  });
+
   it('MOV SS holds interrupts off for one instruction', () => {
     const guest = new Guest().load(code('b8 10 00 00 00 8e d0 bb 01 00 00 00 b9 01 00 00 00' /* mov eax, 0x10; mov ss, eax; mov ebx, 1; mov ecx, 1 */));
     guest.processor.writeRflags(0x202);

@@ -95,19 +95,9 @@ processorState.set(Op.Tdcall, (core) => {
   return intercept(core, ExitKind.Tdcall);
 });
 
-/** CLI and STI ask for CPL at most IOPL. */
-function requireIoPrivilege(core: Core): void {
-  if (core.registers.cpl > (core.registers.systemFlags >> 12 & 3)) core.raise(Vector.gp, 0);
-}
-
-processorState.set(Op.Cli, (core) => {
-  requireIoPrivilege(core);
-  core.writeSystemFlags(core.registers.systemFlags & ~Flag.if);
-  return Outcome.Done;
-});
 processorState.set(Op.Sti, (core) => {
-  requireIoPrivilege(core);
   const flags = core.registers.systemFlags;
+  if (core.registers.cpl > (flags >> 12 & 3)) core.raise(Vector.gp, 0);
   // Only an STI that changes IF holds interrupts off for one more instruction (SDM volume 2, STI).
   if (!(flags & Flag.if)) core.block(Shadow.sti);
   core.writeSystemFlags(flags | Flag.if);

@@ -90,6 +90,7 @@ describe('the translator leaves what the interpreter leaves', () => {
     'a store that faults in the end': '48 81 c7 00 08 00 00 01 1f' /* add rdi, 0x800; add [rdi], ebx */,
     'a store onto its own code': 'ff 05 00 00 00 00 90' /* inc dword ptr [rip]; what it changes is a NOP */.replace('90', 'b9 00 00 00 00 b9 00 00 00 00'),
     'segment bases and direction': 'fd 48 ad fc 48 ab 64 8b 07' /* std; lodsq; cld; stosq; mov eax, fs:[rdi] */,
+    'CLI among flags that nobody has made yet': '39 d8 fb 90 fa 9c 5a 01 d8 fa 11 d1' /* cmp eax, ebx; sti; nop; cli; pushfq; pop rdx; add eax, ebx; cli; adc ecx, edx */,
     'a system instruction in the loop': '0f a2 b8 01 00 00 00 48 8d 3d 00 00 01 00' /* cpuid; mov eax, 1; lea rdi, [rip + 0x10000] */,
   };
   const slices = [1_000_000, 37, 1];
