@@ -17,14 +17,12 @@ export const Leave = {
   System: 6,
   /** Inside the interpreter only: the record at `position` is a rare operation. */
   Rare: 7,
-  /** #GP(0): a jump to an address that is not canonical, or beyond the limit of CS. */
-  Canonical: 9,
+  /** #GP(0): a jump to an address that is not canonical, or beyond the limit of CS; CPL above IOPL. */
+  Protection: 9,
   /** #SS(0) or #GP(0): an access beyond its segment's limit, or of a kind that it does not allow. */
   Limit: 10,
-  /** #GP(0): the same as Canonical, for the last instruction of the block that `position` belongs to. */
+  /** #GP(0): the same as Protection, for the last instruction of the block that `position` belongs to. */
   Beyond: 11,
-  /** #GP(0): CPL is above IOPL. */
-  Privilege: 13,
   /** The end of a shortened block: `position` is its record. */
   Short: 8,
   /** A block has been entered often: `position` is its record that counts. */

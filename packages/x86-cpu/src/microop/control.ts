@@ -18,7 +18,7 @@ control.defineTerminal('goto', 't', (c) => c.goto(0));
 function takeTarget(c: Accessors): void {
   const { w, t } = c;
   w.tee(t.a).i64(16).op(I64.shl).i64(16).op(I64.shrS).get(t.a).op(I64.ne).if();
-  c.fault(Leave.Canonical);
+  c.fault(Leave.Protection);
   w.end();
 }
 control.defineTerminal('jump', 'r', (c) => {

@@ -135,7 +135,7 @@ flagops.define('cli', 'r', (c) => {
   w.wrap().i32(CPL_SHIFT).op(I32.shrU).i32(3).op(I32.and);
   c.systemFlags();
   w.i32(IOPL_SHIFT).op(I32.shrU).i32(3).op(I32.and, I32.gtU).if();
-  c.fault(Leave.Privilege);
+  c.fault(Leave.Protection);
   w.end();
   c.setSystemFlags(() => {
     c.systemFlags();

@@ -36,7 +36,7 @@ for (const size of [2, 4] as const) {
     w.tee(t.a);
     c.get(2, 8);
     w.op(I64.gtU).if();
-    c.fault(Leave.Canonical);
+    c.fault(Leave.Protection);
     w.end();
     c.set(0, 8, () => w.get(t.a));
   });

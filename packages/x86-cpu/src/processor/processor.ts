@@ -414,14 +414,13 @@ export class GuestProcessor implements Processor, CodeObserver {
         case Leave.Divide:
         case Leave.Limit:
         case Leave.Beyond:
-        case Leave.Privilege:
-        case Leave.Canonical: {
+        case Leave.Protection: {
           const block = cache.ownerOf(position);
           const index = reason === Leave.Beyond ? block.count - 1 : cache.instructionAt(position);
           i32[BUDGET]! += block.count - index;
           this.#registers.rip = block.rip + block.starts[index]!;
           if (reason === Leave.Divide) return this.#events.except(Vector.de, -1);
-          if (reason === Leave.Canonical || reason === Leave.Beyond || reason === Leave.Privilege) return this.#events.except(Vector.gp, 0);
+          if (reason === Leave.Protection || reason === Leave.Beyond) return this.#events.except(Vector.gp, 0);
           if (reason === Leave.Limit) return this.#events.except(this.#memory[(position + fieldOffset(SEGMENT_IS_STACK)) >> 2] ? Vector.ss : Vector.gp, 0);
           if (this.#mmu.fault.nonCanonical) {
             const distance = (this.#registers.lo(StateOffset.accessAddress) - this.#registers.gprLo(RSP)) | 0;

@@ -192,4 +192,9 @@ export class Registers {
   get cpl(): number {
     return (this.attributes(Segment.ss) >> 5) & 3;
   }
+
+  /** CPL is at most IOPL: ports, CLI and STI are allowed, and POPF and IRET change IF. */
+  get hasIoPrivilege(): boolean {
+    return this.cpl <= ((this.systemFlags >> 12) & 3);
+  }
 }

@@ -27,7 +27,7 @@ const TSS_IO_MAP = 102;
 /** Above IOPL, the TSS's I/O permission bitmap decides (SDM volume 1, 19.5.2). */
 function requirePort(core: Core, port: number, size: number): void {
   const { registers } = core;
-  if (registers.cpl <= (registers.systemFlags >> 12 & 3)) return;
+  if (registers.hasIoPrivilege) return;
   const tss = registers.base(Segment.tr);
   const limit = registers.limit(Segment.tr);
   if (TSS_IO_MAP + 1 > limit) core.raise(Vector.gp, 0);

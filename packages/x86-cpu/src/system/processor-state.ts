@@ -96,8 +96,8 @@ processorState.set(Op.Tdcall, (core) => {
 });
 
 processorState.set(Op.Sti, (core) => {
+  if (!core.registers.hasIoPrivilege) core.raise(Vector.gp, 0);
   const flags = core.registers.systemFlags;
-  if (core.registers.cpl > (flags >> 12 & 3)) core.raise(Vector.gp, 0);
   // Only an STI that changes IF holds interrupts off for one more instruction (SDM volume 2, STI).
   if (!(flags & Flag.if)) core.block(Shadow.sti);
   core.writeSystemFlags(flags | Flag.if);
@@ -122,7 +122,7 @@ processorState.set(Op.Popf, (core, instruction) => {
   let writable: number = Flag.cf | Flag.pf | Flag.af | Flag.zf | Flag.sf | Flag.tf | Flag.df | Flag.of | Flag.nt;
   if (size > 2) writable |= Flag.ac | Flag.id;
   if (registers.cpl === 0) writable |= Flag.iopl;
-  if (registers.cpl <= (old >> 12 & 3)) writable |= Flag.if;
+  if (registers.hasIoPrivilege) writable |= Flag.if;
   core.writeFlags((old & ~writable) | (value & writable));
   stack.commit();
   return Outcome.Done;

@@ -119,7 +119,7 @@ returns.set(Op.Iret, (core, instruction) => {
   const { flags } = frame;
   let writable: number = Flag.cf | Flag.pf | Flag.af | Flag.zf | Flag.sf | Flag.tf | Flag.df | Flag.of | Flag.nt;
   if (size > 2) writable |= Flag.ac | Flag.id | Flag.rf;
-  if (cpl <= ((old >> 12) & 3)) writable |= Flag.if;
+  if (registers.hasIoPrivilege) writable |= Flag.if;
   if (cpl === 0) writable |= Flag.iopl;
   if (real) returnReal(core);
   else {
