@@ -63,9 +63,7 @@ export class EventQueue {
       event.slot = this.#heap.length;
       this.#heap.push(event);
     }
-    this.#rise(event);
-    this.#sink(event);
-    this.nextTime = this.#heap[0]!.time;
+    this.#settle(event);
   }
 
   /** Takes `event` out; does nothing when it is not queued. */
@@ -76,10 +74,8 @@ export class EventQueue {
     const last = this.#heap.pop()!;
     if (last !== event) {
       this.#place(last, slot);
-      this.#rise(last);
-      this.#sink(last);
-    }
-    this.nextTime = this.#heap.length === 0 ? Infinity : this.#heap[0]!.time;
+      this.#settle(last);
+    } else this.nextTime = this.#heap.length === 0 ? Infinity : this.#heap[0]!.time;
   }
 
   /** When a queued event is due, and how many queued events were scheduled before it; null when it is not queued. */
@@ -90,14 +86,14 @@ export class EventQueue {
 
   /** Puts an event where it was, among the others that were queued with it: into a queue in which nothing was scheduled since it was made. */
   restore(event: MachineEvent, state: EventState): void {
-    this.cancel(event);
-    if (state === null) return;
+    if (state === null) {
+      this.cancel(event);
+      return;
+    }
     this.schedule(event, state.time);
     event.sequence = state.order;
     this.#sequence = Math.max(this.#sequence, state.order + 1);
-    this.#rise(event);
-    this.#sink(event);
-    this.nextTime = this.#heap[0]!.time;
+    this.#settle(event);
   }
 
   /** Lets the first event happen if its tick is `until` or before. False when there is none. */
@@ -112,6 +108,13 @@ export class EventQueue {
   #place(event: MachineEvent, slot: number): void {
     this.#heap[slot] = event;
     event.slot = slot;
+  }
+
+  /** Moves an event to where its time has it. */
+  #settle(event: MachineEvent): void {
+    this.#rise(event);
+    this.#sink(event);
+    this.nextTime = this.#heap[0]!.time;
   }
 
   #rise(event: MachineEvent): void {
